@@ -1,0 +1,32 @@
+// Bundles the tools and every test with esbuild. Plain JavaScript, because it runs before anything is built.
+import { build } from "esbuild";
+import { readdirSync, existsSync } from "node:fs";
+import { join, dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+/** Options shared by every bundle: `export const` numbers are inlined, functions keep their speed. */
+const common = {
+  absWorkingDir: root, bundle: true, platform: "node", format: "esm", target: "node20",
+  minifySyntax: true, sourcemap: "linked", logLevel: "warning", legalComments: "none", packages: "external",
+};
+
+/** Lists the files below `dir` whose name ends in `suffix`, sorted. */
+export function filesBelow(dir, suffix) {
+  if (!existsSync(join(root, dir))) return [];
+  return readdirSync(join(root, dir), { recursive: true })
+    .map(String).filter((f) => f.endsWith(suffix)).map((f) => join(dir, f)).sort();
+}
+
+/** Builds the command line tools into build/tools. */
+export async function buildTools() {
+  return build({ ...common, entryPoints: filesBelow("tools", ".main.ts"), outdir: "build/tools", outbase: "tools", outExtension: { ".js": ".mjs" }, splitting: true, metafile: true });
+}
+
+/** Builds the named test files into `outdir`. */
+export async function buildTests(files, outdir) {
+  return build({ ...common, entryPoints: files, outdir, outbase: "tests", outExtension: { ".js": ".mjs" }, splitting: true });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildTools();
