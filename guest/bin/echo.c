@@ -1,0 +1,3 @@
+// echo: see lib/command.h.
+#include "command.h"
+int main(int argc, char **argv) { return command_echo(argc, argv); }

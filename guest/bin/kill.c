@@ -1,0 +1,3 @@
+// kill: see lib/command.h.
+#include "command.h"
+int main(int argc, char **argv) { return command_kill(argc, argv); }

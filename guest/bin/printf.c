@@ -1,0 +1,3 @@
+// printf: see lib/command.h.
+#include "command.h"
+int main(int argc, char **argv) { return command_printf(argc, argv); }
