@@ -105,7 +105,7 @@ export function buildGuest() {
   if (!cross) return JSON.parse(readFileSync(join(out, "guest", "versions.json"), "utf8"));
   const versions = buildMusl(cross);
   console.error("guest: building the programs");
-  run("make", "make", ["-j", String(availableParallelism()), "-C", join(root, "guest"), `CROSS=${cross}`, `SYSROOT=${join(out, "sysroot")}`, `OUT=${join(out, "guest")}`]);
+  run("make", "make", ["-s", "-j", String(availableParallelism()), "-C", join(root, "guest"), `CROSS=${cross}`, `SYSROOT=${join(out, "sysroot")}`, `OUT=${join(out, "guest")}`]);
   writeFileSync(join(out, "guest", "versions.json"), JSON.stringify(versions));
   return versions;
 }

@@ -1,0 +1,3 @@
+// sync: writes everything out.
+#include <unistd.h>
+int main(void) { sync(); return 0; }
