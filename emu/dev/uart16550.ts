@@ -208,6 +208,7 @@ export class Uart16550 implements Device {
   }
 
   private readLsr(): number {
+    if (this.fifoCount === 0) this.receive();
     const value = LSR_THRE | LSR_TEMT | this.lineErrors | (this.fifoCount > 0 ? LSR_DR : 0);
     this.lineErrors &= ~LSR_ERRORS;
     this.update();
