@@ -167,11 +167,6 @@ export class VirtQueue {
     this.onBroken(why);
   }
 
-  /** Whether a chain is waiting. */
-  hasAvailable(): boolean {
-    return this.avail !== null && this.broken === "" && this.avail.getUint16(2, true) !== this.lastAvail;
-  }
-
   /**
    * The next chain the driver made available.
    *
