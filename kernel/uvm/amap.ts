@@ -12,6 +12,7 @@
 import { KASSERT } from "../lib/kassert.ts";
 import { KLock, RANK_AMAP } from "../lib/klock.ts";
 import type { KGen } from "../lib/kthread.ts";
+import { PROT_READ } from "../hal/prot.ts";
 import type { Uvm } from "./uvm.ts";
 
 export const AMAP_SHARED = 1;
@@ -164,6 +165,30 @@ export class Amap {
       this.unadd(s);
       if (anons.drop(an)) freed.push(an);
     }
+  }
+
+  /**
+   * Fills a new amap with this one's anons of neu.nslot slots from `slot`, and gives up the reference to them here.
+   *
+   * => unlocked; neu not reachable; the anons now have a holder more, so stores by a sharer must fault again
+   */
+  copySlotsTo(neu: Amap, slot: number): void {
+    const { anons, pmap } = this.uvm, n = neu.nslot, freed: number[] = [];
+    this.lock.enter();
+    for (let i = 0; i < n; i++) {
+      const an = this.anons[slot + i]!;
+      if (an === 0) continue;
+      anons.hold(an);
+      if ((this.flags & AMAP_SHARED) !== 0 && anons.page[an] !== 0) pmap.pmapPageProtect(anons.page[an]!, PROT_READ);
+      neu.anons[i] = an;
+      neu.bckptr[i] = neu.nused;
+      neu.slots[neu.nused++] = i;
+    }
+    if (!this.ppref && n !== this.nslot) this.establishPpref();
+    if (this.ppref) this.uncover(slot, n, freed);
+    if (--this.ref === 1) this.flags &= ~AMAP_SHARED;
+    this.lock.exit();
+    KASSERT(freed.length === 0, "an anon held by two amaps was the last of one");
   }
 
   /** Drops the anons of [slot, slot + n) and leaves the slots to the entry: MADV_DONTNEED, MADV_FREE. => unlocked; ref is 1 */

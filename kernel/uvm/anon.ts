@@ -79,6 +79,12 @@ export class Anons {
     this.swslot = wider(this.swslot);
   }
 
+  /** Gives a fresh anon back that got no page. => locked, ref 1; unlocked on return */
+  release(an: number): void {
+    this.ref[an] = 0;
+    this.toPool(an);
+  }
+
   /** One reference more. => anon unlocked */
   hold(an: number): void {
     const lock = this.locks[an]!;

@@ -53,6 +53,8 @@ export class Pages {
   /** [P] or [F] neighbours on free, active or inactive */
   private readonly qNext: Int32Array;
   private readonly qPrev: Int32Array;
+  /** 1: a frame the allocator was given at boot; fixed */
+  readonly managed: Uint8Array;
   /** [O] PRIV_*: use of a page that has no owner */
   readonly priv: Uint8Array;
   /** [O] who set PG_BUSY, and where */
@@ -99,6 +101,7 @@ export class Pages {
     this.memqPrev = new Int32Array(n);
     this.qNext = new Int32Array(n);
     this.qPrev = new Int32Array(n);
+    this.managed = new Uint8Array(n);
     this.priv = new Uint8Array(n);
     this.busyOwner = new Array<KThread | null>(n).fill(null);
     this.busyTag = new Array<string>(n).fill("");
@@ -114,6 +117,7 @@ export class Pages {
   /** Boot: hands a frame to the allocator. Frames never handed over are unmanaged. */
   manage(pg: number): void {
     KASSERT(pg > 0 && pg < this.nframes && this.pqflags[pg] === 0, "manage: frame outside RAM, or twice");
+    this.managed[pg] = 1;
     this.pqflags[pg] = PQ_FREE;
     this.freeList.pushTail(pg);
     this.exp.npages++;
