@@ -1,0 +1,72 @@
+// The layout of machine memory. One WebAssembly.Memory holds everything hot; generated code addresses it by these
+// byte offsets, TypeScript by typed arrays over the same bytes.
+//
+//   0          hart blocks            HART_STRIDE each: registers, pc, counters, what generated code reads of the CSRs
+//   TLB_BASE   TLB banks              16 contexts per hart: BANK_STRIDE each: data entries, then fetch entries
+//   CODE_BASE  predecoded code        CODE_SLOTS pages of instruction records
+//   RAM_OFFSET guest RAM              64 KiB aligned; offset = pa - RAM_PA + RAM_OFFSET
+//
+// A hart's block
+//   x0..x31 at 0, a sink for writes to x0 at 256, f0..f31 at 264, then the fields below.
+
+export const RAM_PA = 0x80000000;
+export const MAX_HARTS = 1;
+
+export const HART_STRIDE = 4096;
+/** Block of hart 0: past the first 4 KiB, so that offset 0 is never valid. */
+export const HART_BASE = 4096;
+/** x registers: 8 bytes each. Writes to x0 go to X_SINK. */
+export const X0 = 0, X_SINK = 256, F0 = 264;
+/** i64 program counter. Exact whenever TypeScript runs. */
+export const PC = 528;
+/** i64 retired instructions, exact whenever TypeScript runs. */
+export const INSTRET = 536;
+/** i32 instructions left of the current budget. */
+export const LEFT = 544;
+/** i32 fflags, i32 frm, i32 mstatus.FS. */
+export const FFLAGS = 548, FRM = 552, FS = 556;
+/** i32 1 when the wasm operation alone may be used with rounding mode RNE: NX is already set. */
+export const FP_FAST_RNE = 560;
+/** The same for the dynamic rounding mode: NX set and frm is RNE. */
+export const FP_FAST_DYN = 564;
+/** i64 the operand address of a slow access; the value of a slow load or store; raw instruction bits for `system`. */
+export const SCRATCH_VA = 568, SCRATCH_VALUE = 576;
+/** i32 host offset through which a slow access of answer SLOW_AT goes on. */
+export const SCRATCH_AT = 584;
+/** LR reservation: i32 host offset (0 none), i64 the value that was loaded. */
+export const RESERVATION = 588, RESERVED_VALUE = 592;
+/** i32 base of the data entries of the current data context, and of the fetch entries of the current fetch context. */
+export const DATA_BANK = 600, FETCH_BANK = 604;
+/** i32 record pointer of the instruction that runs; i32 base of its page's records; i64 va of its page. */
+export const IP = 608, CODE_PAGE = 612, PAGE_VA = 616;
+/** i64 slots for cold floating point: three operands, a result; i32 rounding mode. */
+export const FP_A = 624, FP_B = 632, FP_C = 640, FP_RESULT = 648, FP_RM = 656;
+
+/** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 addend (host offset = low word of va + addend). */
+export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, ADDEND = 16;
+/** Fetch TLB: 512 entries of 16 bytes: i64 tag, i32 base of the page's records. */
+export const FETCH_ENTRIES = 512, FETCH_ENTRY = 16, FETCH_RECORDS = 8;
+/** A tag that equals no masked address: bits that every mask clears are set. */
+export const NO_TAG = -1;
+export const CONTEXTS = 16;
+export const FETCH_IN_BANK = DATA_ENTRIES * DATA_ENTRY;
+export const BANK_STRIDE = FETCH_IN_BANK + FETCH_ENTRIES * FETCH_ENTRY;
+export const TLB_BASE = 65536;
+
+/**
+ * Records of one code page: one of 16 bytes for each halfword, and two sentinels for running off the end.
+ *
+ *   +0 u16 operation   +2 u16 extra (offset of the fast flag of a rounding mode, or a CSR number)
+ *   +4 u16 rd          +6 u16 rs1    +8 u16 rs2    +10 u16 rs3   (byte offsets into the hart block)
+ *   +12 i32 immediate; of branches and jal: distance to the target in record bytes (8 for each byte of code)
+ */
+export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_RD = 4, REC_RS1 = 6, REC_RS2 = 8, REC_RS3 = 10, REC_IMM = 12;
+export const PAGE_RECORDS = 2048, PAGE_RECORD_BYTES = PAGE_RECORDS * RECORD, CODE_SLOT = PAGE_RECORD_BYTES + 2 * RECORD;
+export const CODE_SLOTS = 768;
+export const CODE_BASE = TLB_BASE + MAX_HARTS * CONTEXTS * BANK_STRIDE;
+export const RAM_OFFSET = (CODE_BASE + CODE_SLOTS * CODE_SLOT + 65535) & ~65535;
+
+/** Bytes of WebAssembly memory for a machine with `ramBytes` of RAM. */
+export function memoryBytes(ramBytes: number): number {
+  return RAM_OFFSET + ramBytes;
+}

@@ -1,0 +1,263 @@
+// Writes WebAssembly modules: LEB128, sections, and instructions by their standard names.
+//
+// A function body is a list of bytes that an Emitter collects. Only what Loanword emits is here: one memory that is
+// imported, imported and own functions, no globals, no tables of elements beyond one.
+
+export const I32 = 0x7f, I64 = 0x7e, F32 = 0x7d, F64 = 0x7c;
+export type WasmType = typeof I32 | typeof I64 | typeof F32 | typeof F64;
+const FUNC = 0x60, VOID = 0x40;
+
+/** Opcodes without immediate operands, by name. */
+export const OPCODES = {
+  unreachable: 0x00, nop: 0x01, else: 0x05, end: 0x0b, return: 0x0f, drop: 0x1a, select: 0x1b,
+  "i32.eqz": 0x45, "i32.eq": 0x46, "i32.ne": 0x47, "i32.lt_s": 0x48, "i32.lt_u": 0x49, "i32.gt_s": 0x4a, "i32.gt_u": 0x4b, "i32.le_s": 0x4c,
+  "i32.le_u": 0x4d, "i32.ge_s": 0x4e, "i32.ge_u": 0x4f, "i64.eqz": 0x50, "i64.eq": 0x51, "i64.ne": 0x52, "i64.lt_s": 0x53, "i64.lt_u": 0x54,
+  "i64.gt_s": 0x55, "i64.gt_u": 0x56, "i64.le_s": 0x57, "i64.le_u": 0x58, "i64.ge_s": 0x59, "i64.ge_u": 0x5a, "f32.eq": 0x5b, "f32.ne": 0x5c,
+  "f32.lt": 0x5d, "f32.gt": 0x5e, "f32.le": 0x5f, "f32.ge": 0x60, "f64.eq": 0x61, "f64.ne": 0x62, "f64.lt": 0x63, "f64.gt": 0x64, "f64.le": 0x65,
+  "f64.ge": 0x66, "i32.clz": 0x67, "i32.ctz": 0x68, "i32.popcnt": 0x69, "i32.add": 0x6a, "i32.sub": 0x6b, "i32.mul": 0x6c, "i32.div_s": 0x6d,
+  "i32.div_u": 0x6e, "i32.rem_s": 0x6f, "i32.rem_u": 0x70, "i32.and": 0x71, "i32.or": 0x72, "i32.xor": 0x73, "i32.shl": 0x74, "i32.shr_s": 0x75,
+  "i32.shr_u": 0x76, "i32.rotl": 0x77, "i32.rotr": 0x78, "i64.clz": 0x79, "i64.ctz": 0x7a, "i64.popcnt": 0x7b, "i64.add": 0x7c, "i64.sub": 0x7d,
+  "i64.mul": 0x7e, "i64.div_s": 0x7f, "i64.div_u": 0x80, "i64.rem_s": 0x81, "i64.rem_u": 0x82, "i64.and": 0x83, "i64.or": 0x84, "i64.xor": 0x85,
+  "i64.shl": 0x86, "i64.shr_s": 0x87, "i64.shr_u": 0x88, "i64.rotl": 0x89, "i64.rotr": 0x8a, "f32.abs": 0x8b, "f32.neg": 0x8c, "f32.sqrt": 0x91,
+  "f32.add": 0x92, "f32.sub": 0x93, "f32.mul": 0x94, "f32.div": 0x95, "f64.abs": 0x99, "f64.neg": 0x9a, "f64.sqrt": 0x9f, "f64.add": 0xa0,
+  "f64.sub": 0xa1, "f64.mul": 0xa2, "f64.div": 0xa3, "i32.wrap_i64": 0xa7, "i64.extend_i32_s": 0xac, "i64.extend_i32_u": 0xad,
+  "i64.trunc_f64_s": 0xb0, "f32.convert_i32_s": 0xb2, "f32.convert_i64_s": 0xb4, "f32.demote_f64": 0xb6, "f64.convert_i32_s": 0xb7,
+  "f64.convert_i32_u": 0xb8, "f64.convert_i64_s": 0xb9, "f64.convert_i64_u": 0xba, "f64.promote_f32": 0xbb, "i32.reinterpret_f32": 0xbc,
+  "i64.reinterpret_f64": 0xbd, "f32.reinterpret_i32": 0xbe, "f64.reinterpret_i64": 0xbf, "i32.extend8_s": 0xc0, "i32.extend16_s": 0xc1,
+  "i64.extend8_s": 0xc2, "i64.extend16_s": 0xc3, "i64.extend32_s": 0xc4,
+} as const;
+export type Op = keyof typeof OPCODES;
+
+/** Loads and stores, by name. */
+export const MEMORY_OPS = {
+  "i32.load": 0x28, "i64.load": 0x29, "f32.load": 0x2a, "f64.load": 0x2b, "i32.load8_s": 0x2c, "i32.load8_u": 0x2d, "i32.load16_s": 0x2e,
+  "i32.load16_u": 0x2f, "i64.load8_s": 0x30, "i64.load8_u": 0x31, "i64.load16_s": 0x32, "i64.load16_u": 0x33, "i64.load32_s": 0x34,
+  "i64.load32_u": 0x35, "i32.store": 0x36, "i64.store": 0x37, "f32.store": 0x38, "f64.store": 0x39, "i32.store8": 0x3a, "i32.store16": 0x3b,
+  "i64.store8": 0x3c, "i64.store16": 0x3d, "i64.store32": 0x3e,
+} as const;
+export type MemoryOp = keyof typeof MEMORY_OPS;
+
+/** Appends an unsigned LEB128 number below 2^32. */
+export function uleb(out: number[], value: number): void {
+  for (value >>>= 0; value > 0x7f; value >>>= 7) out.push((value & 0x7f) | 0x80);
+  out.push(value);
+}
+
+/** Appends a signed LEB128 number of up to 64 bits. */
+export function sleb(out: number[], value: bigint): void {
+  for (;;) {
+    const low = Number(value & 0x7fn);
+    value >>= 7n;
+    if ((value === 0n && (low & 0x40) === 0) || (value === -1n && (low & 0x40) !== 0)) return void out.push(low);
+    out.push(low | 0x80);
+  }
+}
+
+/** Collects the body of one function. Depth of nested blocks is the caller's matter. */
+export class Emitter {
+  readonly bytes: number[] = [];
+  private readonly locals: WasmType[] = [];
+  private readonly paramCount: number;
+
+  constructor(paramCount: number) {
+    this.paramCount = paramCount;
+  }
+
+  /** A new local variable. => its index */
+  local(type: WasmType): number {
+    this.locals.push(type);
+    return this.paramCount + this.locals.length - 1;
+  }
+
+  op(name: Op): this {
+    this.bytes.push(OPCODES[name]);
+    return this;
+  }
+
+  i32(value: number): this {
+    this.bytes.push(0x41);
+    sleb(this.bytes, BigInt(value | 0));
+    return this;
+  }
+
+  i64(value: bigint): this {
+    this.bytes.push(0x42);
+    sleb(this.bytes, BigInt.asIntN(64, value));
+    return this;
+  }
+
+  f64(value: number): this {
+    this.bytes.push(0x44, ...new Uint8Array(new Float64Array([value]).buffer));
+    return this;
+  }
+
+  f32(value: number): this {
+    this.bytes.push(0x43, ...new Uint8Array(new Float32Array([value]).buffer));
+    return this;
+  }
+
+  get(local: number): this {
+    this.bytes.push(0x20);
+    uleb(this.bytes, local);
+    return this;
+  }
+
+  set(local: number): this {
+    this.bytes.push(0x21);
+    uleb(this.bytes, local);
+    return this;
+  }
+
+  tee(local: number): this {
+    this.bytes.push(0x22);
+    uleb(this.bytes, local);
+    return this;
+  }
+
+  /** A load or store at the address on the stack plus `offset`. Alignment hints of 1: guests misalign. */
+  mem(name: MemoryOp, offset: number): this {
+    this.bytes.push(MEMORY_OPS[name], 0);
+    uleb(this.bytes, offset);
+    return this;
+  }
+
+  call(index: number): this {
+    this.bytes.push(0x10);
+    uleb(this.bytes, index);
+    return this;
+  }
+
+  block(type: WasmType | 0 = 0): this {
+    this.bytes.push(0x02, type || VOID);
+    return this;
+  }
+
+  loop(): this {
+    this.bytes.push(0x03, VOID);
+    return this;
+  }
+
+  if(type: WasmType | 0 = 0): this {
+    this.bytes.push(0x04, type || VOID);
+    return this;
+  }
+
+  br(depth: number): this {
+    this.bytes.push(0x0c);
+    uleb(this.bytes, depth);
+    return this;
+  }
+
+  brIf(depth: number): this {
+    this.bytes.push(0x0d);
+    uleb(this.bytes, depth);
+    return this;
+  }
+
+  brTable(depths: readonly number[], standard: number): this {
+    this.bytes.push(0x0e);
+    uleb(this.bytes, depths.length);
+    for (const d of depths) uleb(this.bytes, d);
+    uleb(this.bytes, standard);
+    return this;
+  }
+
+  raw(bytes: readonly number[]): this {
+    for (const b of bytes) this.bytes.push(b);
+    return this;
+  }
+
+  /** The body with its locals, as the code section wants it. */
+  finish(): number[] {
+    const groups: [number, WasmType][] = [];
+    for (const type of this.locals) {
+      const last = groups.at(-1);
+      if (last && last[1] === type) last[0]++;
+      else groups.push([1, type]);
+    }
+    const body: number[] = [];
+    uleb(body, groups.length);
+    for (const [count, type] of groups) {
+      uleb(body, count);
+      body.push(type);
+    }
+    for (const b of this.bytes) body.push(b);
+    body.push(OPCODES.end);
+    return body;
+  }
+}
+
+interface FunctionType { readonly params: readonly WasmType[]; readonly results: readonly WasmType[] }
+
+/** Collects a module. Imports come first, so that function indices are known when bodies are written. */
+export class ModuleBuilder {
+  private readonly types: FunctionType[] = [];
+  private readonly imports: { module: string; name: string; type: number }[] = [];
+  private readonly functions: { type: number; body: number[] }[] = [];
+  private readonly exports: { name: string; index: number }[] = [];
+  private readonly shared: boolean;
+  private readonly pages: number;
+
+  /** => the memory `env.memory` of at least `pages` 64 KiB pages is imported */
+  constructor(pages: number, shared = false) {
+    this.pages = pages;
+    this.shared = shared;
+  }
+
+  private type(params: readonly WasmType[], results: readonly WasmType[]): number {
+    const same = (t: FunctionType) => t.params.join() === params.join() && t.results.join() === results.join();
+    const at = this.types.findIndex(same);
+    return at >= 0 ? at : this.types.push({ params, results }) - 1;
+  }
+
+  /** Imports `env.name`. => its function index */
+  importFunction(name: string, params: readonly WasmType[], results: readonly WasmType[]): number {
+    if (this.functions.length > 0) throw new Error("wasm: imports come before functions");
+    return this.imports.push({ module: "env", name, type: this.type(params, results) }) - 1;
+  }
+
+  /** Adds a function. => its index */
+  addFunction(params: readonly WasmType[], results: readonly WasmType[], body: Emitter, exportName = ""): number {
+    const index = this.imports.length + this.functions.length;
+    this.functions.push({ type: this.type(params, results), body: body.finish() });
+    if (exportName) this.exports.push({ name: exportName, index });
+    return index;
+  }
+
+  bytes(): Uint8Array {
+    const out = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    section(out, 1, this.types.map((t) => [FUNC, t.params.length, ...t.params, t.results.length, ...t.results]));
+    const memory = [...text("env"), ...text("memory"), 2, this.shared ? 3 : 0];
+    uleb(memory, this.pages);
+    if (this.shared) uleb(memory, 65536);
+    section(out, 2, [memory, ...this.imports.map((i) => withUleb([...text(i.module), ...text(i.name), 0], i.type))]);
+    section(out, 3, this.functions.map((f) => withUleb([], f.type)));
+    section(out, 7, this.exports.map((e) => withUleb([...text(e.name), 0], e.index)));
+    section(out, 10, this.functions.map((f) => {
+      const body: number[] = [];
+      uleb(body, f.body.length);
+      for (const b of f.body) body.push(b);
+      return body;
+    }));
+    return Uint8Array.from(out);
+  }
+}
+
+function withUleb(bytes: number[], value: number): number[] {
+  uleb(bytes, value);
+  return bytes;
+}
+
+function text(s: string): number[] {
+  const bytes = [...new TextEncoder().encode(s)];
+  return [...withUleb([], bytes.length), ...bytes];
+}
+
+function section(out: number[], id: number, items: readonly number[][]): void {
+  const body: number[] = [];
+  uleb(body, items.length);
+  for (const item of items) for (const b of item) body.push(b);
+  out.push(id);
+  uleb(out, body.length);
+  for (const b of body) out.push(b);
+}
