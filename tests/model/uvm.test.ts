@@ -1,0 +1,192 @@
+// The virtual memory against a model of bytes (uvm-spec 8.14, T-RM-1 without what later issues bring): random sequences of map,
+// unmap, protect, inherit, fork, exit, load and store over several address spaces, private and shared memory and files, with
+// every invariant checked after each step. A failing sequence is shrunk, and printed with its seed.
+import fc from "fast-check";
+import { ENOMEM } from "../../kernel/lib/errno.ts";
+import { uaoCreate } from "../../kernel/uvm/aobj.ts";
+import { uvmMapClean, uvmMapDiscard } from "../../kernel/uvm/mapclean.ts";
+import { ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../../kernel/uvm/mapentry.ts";
+import { uvmMapAdvise, uvmMapInherit, uvmMapProtect } from "../../kernel/uvm/mapops.ts";
+import { uvmMapPageable } from "../../kernel/uvm/mapwire.ts";
+import { PGO_CLEANIT } from "../../kernel/uvm/object.ts";
+import type { Vmspace } from "../../kernel/uvm/vmspace.ts";
+import { bootVm, MODES, modeName, PAGE, R, RW, W, type BootOptions, type TestVm } from "../helpers/bootvm.ts";
+import { assert, suite } from "../helpers/suite.ts";
+import { TestFile } from "../helpers/testfile.ts";
+
+const BASE = 0x200000, SLOTS = 40, FILE_PAGES = 24;
+
+/** A byte that everybody who maps it sees. */
+interface Cell { byte: number }
+/** What the model knows of one page of one space. */
+interface ModelPage { cell: Cell; prot: number; inherit: number; /** the file cell a private page shows until it is stored to */ isPrivate: boolean; owned: boolean; wired: boolean; file: Cell | null }
+
+class Model {
+  readonly t: TestVm;
+  readonly file: TestFile;
+  readonly fileCells: Cell[];
+  readonly spaces: { vm: Vmspace; pages: (ModelPage | null)[] }[] = [];
+
+  constructor(mode: BootOptions) {
+    this.t = bootVm({ npages: 768, ...mode });
+    this.file = new TestFile(this.t, FILE_PAGES);
+    this.fileCells = Array.from({ length: FILE_PAGES }, (_, i) => ({ byte: i + 1 }));
+    this.spaces.push({ vm: this.t.space(), pages: new Array<ModelPage | null>(SLOTS).fill(null) });
+  }
+
+  space(n: number): { vm: Vmspace; pages: (ModelPage | null)[] } {
+    return this.spaces[n % this.spaces.length]!;
+  }
+}
+
+type Step = { readonly op: string; readonly s: number; readonly at: number; readonly n: number; readonly v: number };
+type Act = (m: Model, x: Step) => void;
+
+const va = (slot: number): number => BASE + slot * PAGE;
+const len = (x: Step): number => Math.min(x.n, SLOTS - x.at);
+
+const ACTS: Record<string, Act> = {
+  mapPrivate(m, x) {
+    const { vm, pages } = m.space(x.s);
+    assert.is(m.t.map(vm, va(x.at), len(x)), va(x.at));
+    for (let i = 0; i < len(x); i++) pages[x.at + i] = { cell: { byte: 0 }, prot: RW, inherit: INH_COPY, isPrivate: true, owned: true, wired: false, file: null };
+  },
+  mapShared(m, x) {
+    const { vm, pages } = m.space(x.s), n = len(x);
+    m.t.map(vm, va(x.at), n, { uobj: uaoCreate(m.t.uvm, n * PAGE), copyOnWrite: false, inherit: INH_SHARE });
+    for (let i = 0; i < n; i++) pages[x.at + i] = { cell: { byte: 0 }, prot: RW, inherit: INH_SHARE, isPrivate: false, owned: true, wired: false, file: null };
+  },
+  mapFile(m, x) {
+    const { vm, pages } = m.space(x.s), first = x.v % FILE_PAGES, n = Math.min(len(x), FILE_PAGES - first), isPrivate = x.v % 2 === 0;
+    m.file.vref();
+    m.t.map(vm, va(x.at), n, { uobj: m.file.uobj, offset: first * PAGE, copyOnWrite: isPrivate, inherit: isPrivate ? INH_COPY : INH_SHARE });
+    for (let i = 0; i < n; i++) {
+      const cell = m.fileCells[first + i]!;
+      pages[x.at + i] = { cell, prot: RW, inherit: isPrivate ? INH_COPY : INH_SHARE, isPrivate, owned: !isPrivate, wired: false, file: cell };
+    }
+  },
+  unmap(m, x) {
+    const { vm, pages } = m.space(x.s);
+    m.t.unmap(vm, va(x.at), len(x));
+    pages.fill(null, x.at, x.at + len(x));
+  },
+  protect(m, x) {
+    const { vm, pages } = m.space(x.s), prot = [0, R, RW, R][x.v % 4]!, range = pages.slice(x.at, x.at + len(x));
+    const r = m.t.run(uvmMapProtect(vm.map, va(x.at), va(x.at + len(x)), prot));
+    assert.is(r, range.every((p) => p) ? 0 : -ENOMEM);
+    if (r === 0) for (const p of range) p!.prot = prot;
+  },
+  inherit(m, x) {
+    const { vm, pages } = m.space(x.s), kind = [INH_COPY, INH_SHARE, INH_NONE, INH_ZERO][x.v % 4]!;
+    m.t.run(uvmMapInherit(vm.map, va(x.at), va(x.at + len(x)), kind));
+    for (const p of pages.slice(x.at, x.at + len(x))) if (p) p.inherit = kind;
+  },
+  advise(m, x) {
+    m.t.run(uvmMapAdvise(m.space(x.s).vm.map, va(x.at), va(x.at + len(x)), x.v % (ADV_SEQUENTIAL + 1)));
+  },
+  store(m, x) {
+    const { vm, pages } = m.space(x.s), p = pages[x.at]!, r = m.t.store(vm, va(x.at), x.v);
+    if (!p || (p.prot & W) === 0) return void assert.ok(r < 0);
+    assert.is(r, 0);
+    if (!p.owned) {
+      p.cell = { byte: 0 };
+      p.owned = true;
+    }
+    p.cell.byte = x.v;
+  },
+  load(m, x) {
+    const { vm, pages } = m.space(x.s);
+    for (let i = x.at; i < x.at + len(x); i++) {
+      const p = pages[i]!, r = m.t.load(vm, va(i));
+      if (!p || p.prot === 0) assert.ok(r < 0, `slot ${i}`);
+      else assert.is(r, p.cell.byte, `slot ${i}`);
+    }
+  },
+  fork(m, x) {
+    if (m.spaces.length >= 4) return;
+    const { vm, pages } = m.space(x.s), child = m.t.fork(vm);
+    // What is shared from here on is no longer replaced by a store of one side.
+    m.spaces.push({ vm: child, pages: pages.map((p) => (p ? forkPage(p) : null)) });
+  },
+  exit(m, x) {
+    if (m.spaces.length < 2) return;
+    const [dead] = m.spaces.splice(x.s % m.spaces.length, 1);
+    m.t.free(dead!.vm);
+  },
+  wire(m, x) {
+    const { vm, pages } = m.space(x.s), range = pages.slice(x.at, x.at + len(x)), wire = x.v % 2 === 0;
+    const r = m.t.run(uvmMapPageable(vm.map, va(x.at), va(x.at + len(x)), { wire }));
+    const ok = range.every((p) => p && (wire ? p.prot !== 0 : p.wired));
+    assert.is(r, ok ? 0 : -ENOMEM);
+    if (r !== 0) return;
+    for (const p of range) {
+      p!.wired = wire;
+      // To wire writable private memory is to own it.
+      if (wire && (p!.prot & W) !== 0 && !p!.owned) {
+        p!.cell = { byte: p!.cell.byte };
+        p!.owned = true;
+      }
+    }
+  },
+  discard(m, x) {
+    const { vm, pages } = m.space(x.s), range = pages.slice(x.at, x.at + len(x));
+    // Ranges shared by minherit are left out: dropping there is the sharers' business too.
+    if (range.some((p) => p && p.isPrivate && p.inherit === INH_SHARE) || range.some((p) => p?.wired)) return;
+    const r = m.t.run(uvmMapDiscard(vm.map, va(x.at), va(x.at + len(x))));
+    if (r !== 0) return;
+    for (const p of range) {
+      if (!p!.isPrivate || sharers.has(p!.cell)) continue;
+      p!.cell = p!.file ?? { byte: 0 };
+      p!.owned = p!.file === null;
+    }
+  },
+  sync(m, x) {
+    m.t.run(uvmMapClean(m.space(x.s).vm.map, va(x.at), va(x.at + len(x)), PGO_CLEANIT));
+  },
+};
+
+/** Cells that private memory shares between spaces by minherit. */
+const sharers = new WeakSet<Cell>();
+
+/** The child's page, after what fork does to the parent's. */
+function forkPage(p: ModelPage): ModelPage | null {
+  if (p.inherit === INH_NONE) return null;
+  if (p.inherit === INH_ZERO) return { ...p, cell: { byte: 0 }, isPrivate: true, owned: true, wired: false, file: null };
+  if (p.inherit === INH_SHARE) {
+    if (p.isPrivate) sharers.add(p.cell);
+    return { ...p, wired: false };
+  }
+  // A copy: of shared memory it stays a view of the object until it is stored to.
+  if (!p.isPrivate) return { ...p, isPrivate: true, owned: false, wired: false, file: p.cell };
+  return { ...p, cell: p.owned ? { byte: p.cell.byte } : p.cell, wired: false };
+}
+
+const step: fc.Arbitrary<Step> = fc.record({
+  op: fc.oneof(
+    { weight: 20, arbitrary: fc.constant("load") }, { weight: 25, arbitrary: fc.constant("store") },
+    { weight: 14, arbitrary: fc.constantFrom("mapPrivate", "mapShared", "mapFile") },
+    { weight: 20, arbitrary: fc.constantFrom("unmap", "protect", "advise", "wire", "discard", "sync", "inherit") },
+    { weight: 8, arbitrary: fc.constantFrom("fork", "exit") },
+  ),
+  s: fc.nat(3), at: fc.nat(SLOTS - 1), n: fc.integer({ min: 1, max: 12 }), v: fc.integer({ min: 1, max: 255 }),
+});
+
+function runSteps(mode: BootOptions, steps: readonly Step[]): void {
+  const m = new Model(mode);
+  for (const x of steps) {
+    ACTS[x.op]!(m, x);
+    m.t.check();
+  }
+  for (const s of m.spaces) ACTS.load!(m, { op: "load", s: m.spaces.indexOf(s), at: 0, n: SLOTS, v: 0 });
+  m.t.free(...m.spaces.map((s) => s.vm));
+  m.t.check();
+  assert.is(m.t.uvm.anons.count, 0, "anons left");
+}
+
+for (const mode of [...MODES, { ...MODES[0], slowOnly: true }]) {
+  const test = suite(`uvm model (${modeName(mode)})`);
+  test("random sequences agree with the model, and every invariant holds after each step (T-RM-1)", () => {
+    fc.assert(fc.property(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), (steps) => runSteps(mode, steps)), { seed: 4242, numRuns: 30 });
+  });
+  test.run();
+}
