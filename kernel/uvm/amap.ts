@@ -191,13 +191,17 @@ export class Amap {
     KASSERT(freed.length === 0, "an anon held by two amaps was the last of one");
   }
 
-  /** Drops the anons of [slot, slot + n) and leaves the slots to the entry: MADV_DONTNEED, MADV_FREE. => unlocked; ref is 1 */
+  /**
+   * Drops the anons of [slot, slot + n) and leaves the slots to the entry: MADV_DONTNEED, MADV_FREE.
+   *
+   * => unlocked; the entry does not need a copy. Slots that sharers cover too are left alone
+   */
   *discard(slot: number, n: number): KGen<void> {
     const freed: number[] = [], { anons } = this.uvm;
     this.lock.enter();
     for (let s = slot; s < slot + n; s++) {
-      const an = this.anons[s]!;
-      if (an === 0) continue;
+      const an = this.anons[s]!, isShared = (this.flags & AMAP_SHARED) !== 0 && (this.ppref ? this.ppref[s]! : this.ref) > 1;
+      if (an === 0 || isShared) continue;
       this.unadd(s);
       if (anons.drop(an)) freed.push(an);
     }

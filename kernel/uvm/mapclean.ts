@@ -2,7 +2,6 @@
 import { EBUSY, EFAULT, EINVAL, ENOMEM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { amapCopy } from "./amapcopy.ts";
-import { AMAP_SHARED } from "./amap.ts";
 import type { VmMap } from "./map.ts";
 import type { VmMapEntry } from "./mapentry.ts";
 import { isMapped } from "./mapops.ts";
@@ -104,7 +103,7 @@ export function* uvmMapDiscard(map: VmMap, start: number, end: number): KGen<num
   for (let e = map.firstFrom(start); err === 0 && e !== map.header && e.start < end; e = e.next) {
     const from = Math.max(e.start, start), to = Math.min(e.end, end);
     map.uvm.pmap.pmapRemove(map.pmap, from, to);
-    if (!e.amap || (e.amap.flags & AMAP_SHARED) !== 0) continue;
+    if (!e.amap) continue;
     if (e.needsCopy && !amapCopy(map, e)) err = -ENOMEM;
     else yield* e.amap.discard(e.slotOf(from), (to - from) / PAGE_SIZE);
   }

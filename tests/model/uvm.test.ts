@@ -18,8 +18,10 @@ const BASE = 0x200000, SLOTS = 40, FILE_PAGES = 24;
 
 /** A byte that everybody who maps it sees. */
 interface Cell { byte: number }
+/** What an address shows: its own cell, or until the first store the object's. minherit shares views. */
+interface View { cell: Cell; owned: boolean }
 /** What the model knows of one page of one space. */
-interface ModelPage { cell: Cell; prot: number; inherit: number; /** the file cell a private page shows until it is stored to */ isPrivate: boolean; owned: boolean; wired: boolean; file: Cell | null }
+interface ModelPage { view: View; prot: number; inherit: number; isPrivate: boolean; wired: boolean; file: Cell | null }
 
 class Model {
   readonly t: TestVm;
@@ -39,6 +41,18 @@ class Model {
   }
 }
 
+const newPage = (isPrivate: boolean): ModelPage =>
+  ({ view: { cell: { byte: 0 }, owned: true }, prot: RW, inherit: isPrivate ? INH_COPY : INH_SHARE, isPrivate, wired: false, file: null });
+
+/** The page gets a cell of its own, with the bytes it shows. */
+function own(view: View): Cell {
+  if (!view.owned) {
+    view.cell = { byte: view.cell.byte };
+    view.owned = true;
+  }
+  return view.cell;
+}
+
 type Step = { readonly op: string; readonly s: number; readonly at: number; readonly n: number; readonly v: number };
 type Act = (m: Model, x: Step) => void;
 
@@ -49,12 +63,12 @@ const ACTS: Record<string, Act> = {
   mapPrivate(m, x) {
     const { vm, pages } = m.space(x.s);
     assert.is(m.t.map(vm, va(x.at), len(x)), va(x.at));
-    for (let i = 0; i < len(x); i++) pages[x.at + i] = { cell: { byte: 0 }, prot: RW, inherit: INH_COPY, isPrivate: true, owned: true, wired: false, file: null };
+    for (let i = 0; i < len(x); i++) pages[x.at + i] = newPage(true);
   },
   mapShared(m, x) {
     const { vm, pages } = m.space(x.s), n = len(x);
     m.t.map(vm, va(x.at), n, { uobj: uaoCreate(m.t.uvm, n * PAGE), copyOnWrite: false, inherit: INH_SHARE });
-    for (let i = 0; i < n; i++) pages[x.at + i] = { cell: { byte: 0 }, prot: RW, inherit: INH_SHARE, isPrivate: false, owned: true, wired: false, file: null };
+    for (let i = 0; i < n; i++) pages[x.at + i] = newPage(false);
   },
   mapFile(m, x) {
     const { vm, pages } = m.space(x.s), first = x.v % FILE_PAGES, n = Math.min(len(x), FILE_PAGES - first), isPrivate = x.v % 2 === 0;
@@ -62,7 +76,7 @@ const ACTS: Record<string, Act> = {
     m.t.map(vm, va(x.at), n, { uobj: m.file.uobj, offset: first * PAGE, copyOnWrite: isPrivate, inherit: isPrivate ? INH_COPY : INH_SHARE });
     for (let i = 0; i < n; i++) {
       const cell = m.fileCells[first + i]!;
-      pages[x.at + i] = { cell, prot: RW, inherit: isPrivate ? INH_COPY : INH_SHARE, isPrivate, owned: !isPrivate, wired: false, file: cell };
+      pages[x.at + i] = { ...newPage(isPrivate), view: { cell, owned: !isPrivate }, file: cell };
     }
   },
   unmap(m, x) {
@@ -88,18 +102,14 @@ const ACTS: Record<string, Act> = {
     const { vm, pages } = m.space(x.s), p = pages[x.at]!, r = m.t.store(vm, va(x.at), x.v);
     if (!p || (p.prot & W) === 0) return void assert.ok(r < 0);
     assert.is(r, 0);
-    if (!p.owned) {
-      p.cell = { byte: 0 };
-      p.owned = true;
-    }
-    p.cell.byte = x.v;
+    own(p.view).byte = x.v;
   },
   load(m, x) {
     const { vm, pages } = m.space(x.s);
     for (let i = x.at; i < x.at + len(x); i++) {
       const p = pages[i]!, r = m.t.load(vm, va(i));
       if (!p || p.prot === 0) assert.ok(r < 0, `slot ${i}`);
-      else assert.is(r, p.cell.byte, `slot ${i}`);
+      else assert.is(r, p.view.cell.byte, `slot ${i}`);
     }
   },
   fork(m, x) {
@@ -122,43 +132,36 @@ const ACTS: Record<string, Act> = {
     for (const p of range) {
       p!.wired = wire;
       // To wire writable private memory is to own it.
-      if (wire && (p!.prot & W) !== 0 && !p!.owned) {
-        p!.cell = { byte: p!.cell.byte };
-        p!.owned = true;
-      }
+      if (wire && (p!.prot & W) !== 0) own(p!.view);
     }
   },
   discard(m, x) {
     const { vm, pages } = m.space(x.s), range = pages.slice(x.at, x.at + len(x));
-    // Ranges shared by minherit are left out: dropping there is the sharers' business too.
-    if (range.some((p) => p && p.isPrivate && p.inherit === INH_SHARE) || range.some((p) => p?.wired)) return;
+    // What minherit shares is the sharers' business too.
+    if (range.some((p) => p && sharers.has(p.view)) || range.some((p) => p?.wired)) return;
     const r = m.t.run(uvmMapDiscard(vm.map, va(x.at), va(x.at + len(x))));
     if (r !== 0) return;
-    for (const p of range) {
-      if (!p!.isPrivate || sharers.has(p!.cell)) continue;
-      p!.cell = p!.file ?? { byte: 0 };
-      p!.owned = p!.file === null;
-    }
+    for (const p of range) if (p!.isPrivate) p!.view = { cell: p!.file ?? { byte: 0 }, owned: p!.file === null };
   },
   sync(m, x) {
     m.t.run(uvmMapClean(m.space(x.s).vm.map, va(x.at), va(x.at + len(x)), PGO_CLEANIT));
   },
 };
 
-/** Cells that private memory shares between spaces by minherit. */
-const sharers = new WeakSet<Cell>();
+/** Views of private memory that minherit shares between spaces. */
+const sharers = new WeakSet<View>();
 
-/** The child's page, after what fork does to the parent's. */
+/** The child's page. */
 function forkPage(p: ModelPage): ModelPage | null {
   if (p.inherit === INH_NONE) return null;
-  if (p.inherit === INH_ZERO) return { ...p, cell: { byte: 0 }, isPrivate: true, owned: true, wired: false, file: null };
+  if (p.inherit === INH_ZERO) return { ...newPage(true), prot: p.prot, inherit: INH_ZERO };
   if (p.inherit === INH_SHARE) {
-    if (p.isPrivate) sharers.add(p.cell);
+    if (p.isPrivate) sharers.add(p.view);
     return { ...p, wired: false };
   }
   // A copy: of shared memory it stays a view of the object until it is stored to.
-  if (!p.isPrivate) return { ...p, isPrivate: true, owned: false, wired: false, file: p.cell };
-  return { ...p, cell: p.owned ? { byte: p.cell.byte } : p.cell, wired: false };
+  if (!p.isPrivate) return { ...p, isPrivate: true, view: { cell: p.view.cell, owned: false }, wired: false, file: p.view.cell };
+  return { ...p, view: { cell: p.view.owned ? { byte: p.view.cell.byte } : p.view.cell, owned: p.view.owned }, wired: false };
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
