@@ -1,0 +1,153 @@
+// Predecoded code. Each physical page that is executed gets a slot of records, one for each halfword (layout.ts).
+//
+// A page with a slot has its has-code byte set: TLB entries then carry no write tag for it, so that guest stores come to
+// storeTo, and host stores call written. Both only make records undecoded again; the slot and the pages that point to it
+// stay, so nothing that runs is pulled away from under the hart. A store is seen by the very next fetch, which the
+// architecture allows and fence.i demands at the latest.
+import { decode, type Decoded, isCompressed, newDecoded, rows } from "../isa/table.ts";
+import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./interp.ts";
+import {
+  CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORDS, PAGE_RECORD_BYTES, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
+  REC_RD, REC_RS1, REC_RS2, REC_RS3, X0, X_SINK,
+} from "./layout.ts";
+
+const NO_SLOT = -1, FREE = -1;
+/** Rounding modes 5 and 6 are reserved. */
+const RM_DYN = 7;
+
+/** Operand decoding of one row, worked out once. */
+interface RowShape { readonly floatRd: boolean; readonly float1: boolean; readonly float2: boolean; readonly rm: boolean; readonly scaled: boolean }
+
+const shapes: readonly RowShape[] = rows.map((r) => {
+  const args = r.args.split(",");
+  return { floatRd: args.includes("fd"), float1: args.includes("fs1"), float2: args.includes("fs2"), rm: args.includes("rm"), scaled: args.includes("b") || args.includes("j") };
+});
+
+export class CodeCache {
+  private readonly u16: Uint16Array;
+  private readonly i32: Int32Array;
+  private readonly ramPages: number;
+  /** Slot of each RAM page, or -1. */
+  private readonly slotOf: Int16Array;
+  /** RAM page of each slot, or -1. */
+  private readonly pageOf = new Int32Array(CODE_SLOTS).fill(FREE);
+  private nextSlot = 0;
+  private readonly d: Decoded = newDecoded();
+  /** 1 for each RAM page with decoded code. */
+  readonly hasCode: Uint8Array;
+  /** A page is about to have code: whoever caches write permission drops it. */
+  onCodePage: (ramPage: number) => void = () => {};
+  /** A slot is given to another page: whoever points to its records forgets them. */
+  onEvict: (records: number) => void = () => {};
+  decodes = 0;
+  evictions = 0;
+
+  constructor(memory: ArrayBufferLike, ramBytes: number) {
+    this.u16 = new Uint16Array(memory);
+    this.i32 = new Int32Array(memory);
+    this.ramPages = Math.ceil(ramBytes / 4096);
+    this.slotOf = new Int16Array(this.ramPages).fill(NO_SLOT);
+    this.hasCode = new Uint8Array(this.ramPages);
+    for (let slot = 0; slot < CODE_SLOTS; slot++) {
+      const end = (CODE_BASE + slot * CODE_SLOT + PAGE_RECORD_BYTES) / 2;
+      this.u16[end] = OP_PAGE_END;
+      this.u16[end + RECORD / 2] = OP_PAGE_END;
+    }
+  }
+
+  /** Byte offset of the records of a RAM page (0 is the first page of RAM); takes a slot when it has none. */
+  recordsOf(ramPage: number): number {
+    let slot = this.slotOf[ramPage]!;
+    if (slot === NO_SLOT) slot = this.takeSlot(ramPage);
+    return CODE_BASE + slot * CODE_SLOT;
+  }
+
+  private takeSlot(ramPage: number): number {
+    const slot = this.nextSlot, before = this.pageOf[slot]!, records = CODE_BASE + slot * CODE_SLOT;
+    this.nextSlot = (slot + 1) % CODE_SLOTS;
+    if (before !== FREE) {
+      this.evictions++;
+      this.slotOf[before] = NO_SLOT;
+      this.hasCode[before] = 0;
+      this.onEvict(records);
+    }
+    this.clear(records, 0, PAGE_RECORDS);
+    this.pageOf[slot] = ramPage;
+    this.slotOf[ramPage] = slot;
+    this.hasCode[ramPage] = 1;
+    this.onCodePage(ramPage);
+    return slot;
+  }
+
+  private clear(records: number, from: number, to: number): void {
+    this.i32.fill(OP_DECODE, (records + from * RECORD) / 4, (records + to * RECORD) / 4);
+  }
+
+  /** Bytes [offset, offset + len) of RAM were stored to: whatever was decoded from them is decoded again. */
+  storeTo(ramOffset: number, lenBytes: number): void {
+    const last = ramOffset + lenBytes - 1;
+    for (let page = ramOffset >>> 12; page <= last >>> 12; page++) {
+      const slot = page < this.ramPages ? this.slotOf[page]! : NO_SLOT;
+      if (slot === NO_SLOT) continue;
+      const from = Math.max(ramOffset - page * 4096, 0), to = Math.min(last - page * 4096, 4095);
+      // An instruction of four bytes may begin a halfword earlier.
+      this.clear(CODE_BASE + slot * CODE_SLOT, Math.max((from >>> 1) - 1, 0), (to >>> 1) + 1);
+    }
+  }
+
+  /** A host store somewhere in the page. */
+  written(ramPage: number): void {
+    if (this.hasCode[ramPage] === 1) this.storeTo(ramPage * 4096, 4096);
+  }
+
+  /** RAM byte offset of the instruction of a record. */
+  ramOffsetOf(record: number): number {
+    const slot = Math.floor((record - CODE_BASE) / CODE_SLOT);
+    return this.pageOf[slot]! * 4096 + (record - CODE_BASE - slot * CODE_SLOT) / 8;
+  }
+
+  /** The bits of the instruction at a record; `second` gives the host offset of the next page where it crosses into it. */
+  insnAt(record: number, second: () => number): number {
+    const at = (RAM_OFFSET + this.ramOffsetOf(record)) / 2, low = this.u16[at]!;
+    if (isCompressed(low)) return low;
+    if ((at * 2) % 4096 < 4094) return low | (this.u16[at + 1]! << 16);
+    const next = second();
+    return next < 0 ? low : low | (this.u16[next / 2]! << 16);
+  }
+
+  /** Decodes the instruction of a record. One across two pages is decoded at each execution: its second page may change. */
+  decodeAt(record: number): void {
+    this.decodes++;
+    const at = (RAM_OFFSET + this.ramOffsetOf(record)) / 2, low = this.u16[at]!;
+    if (!isCompressed(low) && (at * 2) % 4096 === 4094) this.u16[(record + REC_OP) / 2] = OP_CROSS;
+    else this.u16[(record + REC_OP) / 2] = this.fill(record, low | (isCompressed(low) ? 0 : this.u16[at + 1]! << 16));
+  }
+
+  /** An instruction across two pages: fills the record's operands. => its operation */
+  crossAt(record: number, nextHostOffset: number): number {
+    const low = this.u16[(RAM_OFFSET + this.ramOffsetOf(record)) / 2]!;
+    return this.fill(record, low | (this.u16[nextHostOffset / 2]! << 16));
+  }
+
+  private fill(record: number, insn: number): number {
+    const { d, u16 } = this;
+    decode(insn, d);
+    if (d.row < 0) return OP_ILLEGAL;
+    const shape = shapes[d.row]!, at = record / 2;
+    if (shape.rm && (d.imm === 5 || d.imm === 6)) return OP_ILLEGAL;
+    u16[at + REC_RD / 2] = shape.floatRd ? F0 + 8 * d.rd : d.rd === 0 ? X_SINK : X0 + 8 * d.rd;
+    u16[at + REC_RS1 / 2] = (shape.float1 ? F0 : X0) + 8 * d.rs1;
+    u16[at + REC_RS2 / 2] = (shape.float2 ? F0 : X0) + 8 * d.rs2;
+    u16[at + REC_RS3 / 2] = F0 + 8 * d.rs3;
+    // Where fastRounding looks; x0 is always 0.
+    u16[at + REC_EXTRA / 2] = shape.rm ? (d.imm === 0 ? FP_FAST_RNE : d.imm === RM_DYN ? FP_FAST_DYN : X0) : 0;
+    this.i32[(record + REC_IMM) / 4] = shape.scaled ? d.imm * 8 : d.imm;
+    return opNumber(d.row, d.lenBytes);
+  }
+
+  /** Index into the instruction table of a decoded record, or -1; for statistics. */
+  rowAt(record: number): number {
+    const op = this.u16[record / 2]! - FIRST_ROW_OP;
+    return op >= 0 && op < rows.length ? op : -1;
+  }
+}

@@ -1,0 +1,180 @@
+// F and D. The fast way is the wasm operation alone: right when it rounds to nearest even, NX is set already (so that a
+// lost bit changes no flag) and the result is an ordinary number. Everything else is done exactly in TypeScript.
+//
+// coldFloat's numbers name the operation for hart/softfloat.ts: FP_* below, plus FP_SINGLE for the single form.
+import type { Op } from "../jit/wasm.ts";
+import { FRM } from "../hart/layout.ts";
+import type { Builder, Row, Semantics, V } from "./builder.ts";
+
+export const FP_ADD = 0, FP_SUB = 1, FP_MUL = 2, FP_DIV = 3, FP_SQRT = 4, FP_MIN = 5, FP_MAX = 6, FP_EQ = 7, FP_LT = 8, FP_LE = 9, FP_CLASS = 10,
+  FP_MADD = 11, FP_MSUB = 12, FP_NMSUB = 13, FP_NMADD = 14, FP_TO_W = 15, FP_TO_WU = 16, FP_TO_L = 17, FP_TO_LU = 18, FP_FROM_W = 19,
+  FP_FROM_WU = 20, FP_FROM_L = 21, FP_FROM_LU = 22, FP_CONVERT = 23;
+/** Added for the single form; of FP_CONVERT: to single. */
+export const FP_SINGLE = 32;
+
+const R = 0xfe00707f | 0, RM = 0xfe00007f | 0, RM_UNARY = 0xfff0007f | 0, UNARY = 0xfff0707f | 0, R4 = 0x0600007f, I = 0x707f;
+const RTZ = 1, NX = 1;
+
+/** What differs between the formats. */
+interface Format {
+  readonly suffix: "s" | "d";
+  readonly ext: "f" | "d";
+  readonly bits: number;
+  readonly cold: number;
+  readonly t: "f32" | "f64";
+  value(c: Builder, r: "fs1" | "fs2" | "fs3"): V;
+  set(c: Builder, v: V): void;
+  num(n: number): V;
+}
+
+const SINGLE: Format = {
+  suffix: "s", ext: "f", bits: 0, cold: FP_SINGLE, t: "f32", value: (c, r) => c.f32(r),
+  set: (c, v) => c.setFs(c.op("i32.reinterpret_f32", v)), num: (n) => ({ type: 0x7d, bytes: [0x43, ...new Uint8Array(new Float32Array([n]).buffer)] }),
+};
+const DOUBLE: Format = {
+  suffix: "d", ext: "d", bits: 1 << 25, cold: 0, t: "f64", value: (c, r) => c.f64(r),
+  set: (c, v) => c.setF(c.op("i64.reinterpret_f64", v)), num: (n) => ({ type: 0x7c, bytes: [0x44, ...new Uint8Array(new Float64Array([n]).buffer)] }),
+};
+const MIN_NORMAL = { f32: 2 ** -126, f64: 2 ** -1022 };
+
+/** Sums cannot underflow inexactly, so any finite one stands; products and quotients must be normal. */
+function ordinary(c: Builder, f: Format, result: V, sum: boolean): V {
+  const size = c.let(c.op(`${f.t}.abs` as Op, result)), finite = c.op(`${f.t}.lt` as Op, size, f.num(Infinity));
+  return sum ? finite : c.op("i32.and", finite, c.op(`${f.t}.gt` as Op, size, f.num(MIN_NORMAL[f.t])));
+}
+
+const binary = (f: Format, op: string, number: number): Semantics => (c) => {
+  c.needFloat();
+  const result = c.let(c.op(`${f.t}.${op}` as Op, f.value(c, "fs1"), f.value(c, "fs2")));
+  const stands = c.op("i32.and", c.fastRounding(), ordinary(c, f, result, op === "add" || op === "sub"));
+  c.when(stands, () => f.set(c, result), () => c.coldFloat(number + f.cold));
+};
+
+const sqrt = (f: Format): Semantics => (c) => {
+  c.needFloat();
+  const result = c.let(c.op(`${f.t}.sqrt` as Op, f.value(c, "fs1")));
+  c.when(c.op("i32.and", c.fastRounding(), ordinary(c, f, result, false)), () => f.set(c, result), () => c.coldFloat(FP_SQRT + f.cold));
+};
+
+/** Sign injection on raw bits; an unboxed single counts as the canonical NaN. */
+const inject = (f: Format, how: "copy" | "negate" | "xor"): Semantics => (c) => {
+  c.needFloat();
+  const single = f.t === "f32", t = single ? "i32" : "i64", bitsOf = (r: "fs1" | "fs2") => (single ? c.op("i32.reinterpret_f32", c.f32(r)) : c.fbits(r));
+  const sign = single ? c.i32(-0x80000000) : c.i64(-0x8000000000000000n), rest = single ? c.i32(0x7fffffff) : c.i64(0x7fffffffffffffffn);
+  const a = c.let(bitsOf("fs1")), b = bitsOf("fs2");
+  const flip = how === "negate" ? c.op(`${t}.xor`, b, single ? c.i32(-1) : c.i64(-1n)) : b;
+  const result = how === "xor" ? c.op(`${t}.xor`, a, c.op(`${t}.and`, b, sign)) : c.op(`${t}.or`, c.op(`${t}.and`, a, rest), c.op(`${t}.and`, flip, sign));
+  if (single) c.setFs(result);
+  else c.setF(result);
+};
+
+const extreme = (f: Format, op: "min" | "max", number: number): Semantics => (c) => {
+  c.needFloat();
+  const result = c.let(c.op(`${f.t}.${op}` as Op, f.value(c, "fs1"), f.value(c, "fs2")));
+  c.when(c.op(`${f.t}.eq` as Op, result, result), () => f.set(c, result), () => c.coldFloat(number + f.cold));
+};
+
+const compare = (f: Format, op: "eq" | "lt" | "le", number: number): Semantics => (c) => {
+  c.needFloat();
+  const a = c.let(f.value(c, "fs1")), b = c.let(f.value(c, "fs2")), t = f.t;
+  c.when(c.op("i32.and", c.op(`${t}.eq` as Op, a, a), c.op(`${t}.eq` as Op, b, b)),
+    () => c.setX(c.op("i64.extend_i32_u", c.op(`${t}.${op}` as Op, a, b))), () => c.coldFloat(number + f.cold));
+};
+
+/** Floating point to integer. C's casts truncate: that mode is done here, within the range of the target. */
+const toInteger = (f: Format, number: number, low: number, high: number, narrow: boolean): Semantics => (c) => {
+  c.needFloat();
+  const v = c.let(f.t === "f32" ? c.op("f64.promote_f32", c.f32("fs1")) : c.f64("fs1"));
+  const inRange = c.op("i32.and", c.op("f64.gt", v, DOUBLE.num(low)), c.op("f64.lt", v, DOUBLE.num(high)));
+  c.when(c.op("i32.and", c.op("i32.eq", c.imm32(), c.i32(RTZ)), inRange), () => {
+    const whole = c.let(c.op("i64.trunc_f64_s", v));
+    if (narrow) c.setW(c.op("i32.wrap_i64", whole));
+    else c.setX(whole);
+    c.when(c.op("f64.ne", c.op("f64.convert_i64_s", whole), v), () => c.raiseFlags(c.i32(NX)));
+  }, () => c.coldFloat(number + f.cold));
+};
+
+/** An integer that the format holds exactly needs no rounding; only a reserved frm can make the instruction illegal. */
+const fromInteger = (f: Format, number: number, wide: boolean, signed: boolean): Semantics => (c) => {
+  c.needFloat();
+  const v = c.let(wide ? c.x("rs1") : c.op(signed ? "i64.extend_i32_s" : "i64.extend_i32_u", c.w("rs1")));
+  const limit = f.t === "f32" ? 1n << 24n : 1n << 53n;
+  const small = c.op("i64.le_u", c.op("i64.add", v, c.i64(limit)), c.i64(2n * limit));
+  c.when(c.op("i32.and", small, c.op("i32.lt_u", c.field("i32.load", FRM), c.i32(5))),
+    () => f.set(c, c.op(f.t === "f32" ? "f32.convert_i64_s" : "f64.convert_i64_s", v)), () => c.coldFloat(number + f.cold));
+};
+
+function narrow(c: Builder): void {
+  c.needFloat();
+  const result = c.let(c.op("f32.demote_f64", c.f64("fs1")));
+  c.when(c.op("i32.and", c.fastRounding(), ordinary(c, SINGLE, result, false)), () => SINGLE.set(c, result), () => c.coldFloat(FP_CONVERT + FP_SINGLE));
+}
+
+function widen(c: Builder): void {
+  c.needFloat();
+  const result = c.let(c.op("f64.promote_f32", c.f32("fs1")));
+  c.when(c.op("i32.and", c.op("f64.eq", result, result), c.op("i32.lt_u", c.field("i32.load", FRM), c.i32(5))),
+    () => DOUBLE.set(c, result), () => c.coldFloat(FP_CONVERT));
+}
+
+/** fmadd and its relatives: the signs of product and addend. */
+const fused = (f: Format, number: number, negateProduct: boolean, negateAddend: boolean): Semantics => (c) => {
+  c.needFloat();
+  const wide = (v: V) => (f.t === "f32" ? c.op("f64.promote_f32", v) : v);
+  const a = wide(f.value(c, "fs1")), b = wide(f.value(c, "fs2")), d = wide(f.value(c, "fs3"));
+  const sum = c.fma(negateProduct ? c.op("f64.neg", a) : a, b, negateAddend ? c.op("f64.neg", d) : d);
+  const result = c.let(f.t === "f32" ? c.op("f32.demote_f64", sum) : sum);
+  c.when(c.op("i32.and", c.fastRounding(), ordinary(c, f, result, false)), () => f.set(c, result), () => c.coldFloat(number + f.cold));
+};
+
+function rowsOf(f: Format): Row[] {
+  const { suffix: s, ext, bits } = f;
+  const row = (name: string, match: number, mask: number, args: string, sem: Semantics): Row => ({ name: `${name}.${s}`, match: (match | bits) | 0, mask, args, sem, ext });
+  const fused4 = (name: string, opcode: number, number: number, product: boolean, addend: boolean) =>
+    row(name, opcode, R4, "fd,fs1,fs2,fs3,rm", fused(f, number, product, addend));
+  return [
+    row("fadd", 0x53, RM, "fd,fs1,fs2,rm", binary(f, "add", FP_ADD)), row("fsub", 0x08000053, RM, "fd,fs1,fs2,rm", binary(f, "sub", FP_SUB)),
+    row("fmul", 0x10000053, RM, "fd,fs1,fs2,rm", binary(f, "mul", FP_MUL)), row("fdiv", 0x18000053, RM, "fd,fs1,fs2,rm", binary(f, "div", FP_DIV)),
+    row("fsqrt", 0x58000053, RM_UNARY, "fd,fs1,rm", sqrt(f)),
+    row("fsgnj", 0x20000053, R, "fd,fs1,fs2", inject(f, "copy")), row("fsgnjn", 0x20001053, R, "fd,fs1,fs2", inject(f, "negate")),
+    row("fsgnjx", 0x20002053, R, "fd,fs1,fs2", inject(f, "xor")),
+    row("fmin", 0x28000053, R, "fd,fs1,fs2", extreme(f, "min", FP_MIN)), row("fmax", 0x28001053, R, "fd,fs1,fs2", extreme(f, "max", FP_MAX)),
+    row("feq", 0xa0002053, R, "rd,fs1,fs2", compare(f, "eq", FP_EQ)), row("flt", 0xa0001053, R, "rd,fs1,fs2", compare(f, "lt", FP_LT)),
+    row("fle", 0xa0000053, R, "rd,fs1,fs2", compare(f, "le", FP_LE)),
+    row("fclass", 0xe0001053, UNARY, "rd,fs1", (c) => { c.needFloat(); c.coldFloat(FP_CLASS + f.cold); }),
+    fused4("fmadd", 0x43, FP_MADD, false, false), fused4("fmsub", 0x47, FP_MSUB, false, true),
+    fused4("fnmsub", 0x4b, FP_NMSUB, true, false), fused4("fnmadd", 0x4f, FP_NMADD, true, true),
+    ...conversionsOf(f),
+  ];
+}
+
+function conversionsOf(f: Format): Row[] {
+  const { suffix: s, ext, bits } = f;
+  const to = (type: string, n: number, sem: Semantics): Row => ({ name: `fcvt.${type}.${s}`, match: (0xc0000053 | bits | (n << 20)) | 0, mask: RM_UNARY, args: "rd,fs1,rm", sem, ext });
+  const from = (type: string, n: number, sem: Semantics): Row => ({ name: `fcvt.${s}.${type}`, match: (0xd0000053 | bits | (n << 20)) | 0, mask: RM_UNARY, args: "fd,rs1,rm", sem, ext });
+  return [
+    to("w", 0, toInteger(f, FP_TO_W, -2147483649, 2147483648, true)), to("wu", 1, toInteger(f, FP_TO_WU, -1, 4294967296, true)),
+    to("l", 2, toInteger(f, FP_TO_L, -(2 ** 63), 2 ** 63, false)), to("lu", 3, toInteger(f, FP_TO_LU, -1, 2 ** 63, false)),
+    from("w", 0, fromInteger(f, FP_FROM_W, false, true)), from("wu", 1, fromInteger(f, FP_FROM_WU, false, false)),
+    from("l", 2, fromInteger(f, FP_FROM_L, true, true)), from("lu", 3, fromInteger(f, FP_FROM_LU, true, false)),
+  ];
+}
+
+/** An unsigned 64-bit integer with the top bit set is negative to `small`'s test, and so goes to TypeScript, as it must. */
+const moves: Row[] = [
+  { name: "fmv.x.w", match: 0xe0000053 | 0, mask: UNARY, args: "rd,fs1", ext: "f", sem: (c) => { c.needFloat(); c.setX(c.op("i64.extend32_s", c.fbits("fs1"))); } },
+  { name: "fmv.w.x", match: 0xf0000053 | 0, mask: UNARY, args: "fd,rs1", ext: "f", sem: (c) => { c.needFloat(); c.setFs(c.w("rs1")); } },
+  { name: "fmv.x.d", match: 0xe2000053 | 0, mask: UNARY, args: "rd,fs1", ext: "d", sem: (c) => { c.needFloat(); c.setX(c.fbits("fs1")); } },
+  { name: "fmv.d.x", match: 0xf2000053 | 0, mask: UNARY, args: "fd,rs1", ext: "d", sem: (c) => { c.needFloat(); c.setF(c.x("rs1")); } },
+  { name: "fcvt.s.d", match: 0x40100053, mask: RM_UNARY, args: "fd,fs1,rm", ext: "d", sem: narrow },
+  { name: "fcvt.d.s", match: 0x42000053, mask: RM_UNARY, args: "fd,fs1,rm", ext: "d", sem: widen },
+  { name: "flw", match: 0x2007, mask: I, args: "fd,i(rs1)", ext: "f", sem: (c) => {
+    c.needFloat();
+    c.setFs(c.op("i32.wrap_i64", c.load("i64.load32_u", c.op("i64.add", c.x("rs1"), c.imm()))));
+  } },
+  { name: "fld", match: 0x3007, mask: I, args: "fd,i(rs1)", ext: "d", sem: (c) => { c.needFloat(); c.setF(c.load("i64.load", c.op("i64.add", c.x("rs1"), c.imm()))); } },
+  { name: "fsw", match: 0x2027, mask: I, args: "fs2,s(rs1)", ext: "f", sem: (c) => { c.needFloat(); c.store("i64.store32", c.op("i64.add", c.x("rs1"), c.imm()), c.fbits("fs2")); } },
+  { name: "fsd", match: 0x3027, mask: I, args: "fs2,s(rs1)", ext: "d", sem: (c) => { c.needFloat(); c.store("i64.store", c.op("i64.add", c.x("rs1"), c.imm()), c.fbits("fs2")); } },
+];
+
+export const floatRows: readonly Row[] = [...rowsOf(SINGLE), ...rowsOf(DOUBLE), ...moves];

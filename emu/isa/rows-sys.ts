@@ -1,0 +1,80 @@
+// Atomics, fences, CSR instructions and the privileged instructions.
+import { CAUSE_BREAKPOINT, KIND_AMO, KIND_LR } from "../hart/cold.ts";
+import { RESERVATION, RESERVED_VALUE } from "../hart/layout.ts";
+import type { Op } from "../jit/wasm.ts";
+import type { Builder, Row, Semantics, V } from "./builder.ts";
+
+const AMO = 0xf800707f | 0, LR = 0xf9f0707f | 0, EXACT = -1;
+
+type Combine = (c: Builder, old: V, operand: V, type: "i32" | "i64") => V;
+
+const loadOp = (size: 4 | 8) => (size === 4 ? "i64.load32_s" : "i64.load") as "i64.load32_s" | "i64.load";
+const storeOp = (size: 4 | 8) => (size === 4 ? "i64.store32" : "i64.store") as "i64.store32" | "i64.store";
+
+/** Both sizes of one atomic operation. The acquire and release bits order nothing more on one hart. */
+function amo(name: string, funct5: number, combine: Combine): Row[] {
+  return ([4, 8] as const).map((size) => ({
+    name: `${name}.${size === 4 ? "w" : "d"}`, match: (funct5 << 27) | (size === 4 ? 0x202f : 0x302f), mask: AMO, args: "rd,rs2,(rs1)", ext: "a",
+    sem: (c: Builder) => {
+      const place = c.place(c.x("rs1"), size, KIND_AMO), old = c.let(c.at(loadOp(size), place));
+      c.putAt(storeOp(size), place, combine(c, old, c.x("rs2"), size === 4 ? "i32" : "i64"));
+      c.setX(old);
+    },
+  }));
+}
+
+const plain = (op: Op): Combine => (c, old, operand) => c.op(op, old, operand);
+
+/** Minimum and maximum compare 32-bit words as words. */
+const choose = (order: "lt_s" | "lt_u" | "gt_s" | "gt_u"): Combine => (c, old, operand, type) => {
+  const value = c.let(operand), narrow = (v: V) => (type === "i32" ? c.op("i32.wrap_i64", v) : v);
+  return c.select(c.op(`${type}.${order}` as Op, narrow(old), narrow(value)), old, value);
+};
+
+function lr(size: 4 | 8): Semantics {
+  return (c) => {
+    const place = c.place(c.x("rs1"), size, KIND_LR), value = c.let(c.at(loadOp(size), place));
+    c.setField("i32.store", RESERVATION, place);
+    c.setField("i64.store", RESERVED_VALUE, value);
+    c.setX(value);
+  };
+}
+
+/** A store by anyone else shows as another value, or through a reservation that was cleared. */
+function sc(size: 4 | 8): Semantics {
+  return (c) => {
+    const place = c.place(c.x("rs1"), size, KIND_AMO);
+    const same = c.op("i32.and", c.op("i32.eq", c.field("i32.load", RESERVATION), place), c.op("i64.eq", c.field("i64.load", RESERVED_VALUE), c.at(loadOp(size), place)));
+    c.when(same, () => {
+      c.putAt(storeOp(size), place, c.x("rs2"));
+      c.setX(c.i64(0n));
+    }, () => c.setX(c.i64(1n)));
+    c.setField("i32.store", RESERVATION, c.i32(0));
+  };
+}
+
+const atomicRows: Row[] = [
+  { name: "lr.w", match: 0x1000202f, mask: LR, args: "rd,(rs1)", ext: "a", sem: lr(4) },
+  { name: "lr.d", match: 0x1000302f, mask: LR, args: "rd,(rs1)", ext: "a", sem: lr(8) },
+  { name: "sc.w", match: 0x1800202f, mask: AMO, args: "rd,rs2,(rs1)", ext: "a", sem: sc(4) },
+  { name: "sc.d", match: 0x1800302f, mask: AMO, args: "rd,rs2,(rs1)", ext: "a", sem: sc(8) },
+  ...amo("amoswap", 1, (_c, _old, operand) => operand), ...amo("amoadd", 0, plain("i64.add")), ...amo("amoxor", 4, plain("i64.xor")),
+  ...amo("amoand", 12, plain("i64.and")), ...amo("amoor", 8, plain("i64.or")), ...amo("amomin", 16, choose("lt_s")),
+  ...amo("amomax", 20, choose("gt_s")), ...amo("amominu", 24, choose("lt_u")), ...amo("amomaxu", 28, choose("gt_u")),
+];
+
+const cold = (name: string, match: number, mask: number, args: string, ext = "zicsr"): Row => ({ name, match, mask, args, ext, sem: (c) => c.system() });
+
+const systemRows: Row[] = [
+  // One hart: memory is in program order, and devices answer at once.
+  { name: "fence", match: 0x0f, mask: 0x707f, args: "fence", ext: "i", sem: () => {} },
+  cold("fence.i", 0x100f, 0x707f, "", "zifencei"),
+  cold("ecall", 0x73, EXACT, "", "i"),
+  { name: "ebreak", match: 0x100073, mask: EXACT, args: "", ext: "i", sem: (c) => c.trap(CAUSE_BREAKPOINT, c.pc()) },
+  cold("csrrw", 0x1073, 0x707f, "rd,csr,rs1"), cold("csrrs", 0x2073, 0x707f, "rd,csr,rs1"), cold("csrrc", 0x3073, 0x707f, "rd,csr,rs1"),
+  cold("csrrwi", 0x5073, 0x707f, "rd,csr,zimm"), cold("csrrsi", 0x6073, 0x707f, "rd,csr,zimm"), cold("csrrci", 0x7073, 0x707f, "rd,csr,zimm"),
+  cold("mret", 0x30200073, EXACT, "", "s"), cold("sret", 0x10200073, EXACT, "", "s"), cold("wfi", 0x10500073, EXACT, "", "s"),
+  cold("sfence.vma", 0x12000073, 0xfe007fff | 0, "rs1,rs2", "s"),
+];
+
+export const systemInstructionRows: readonly Row[] = [...atomicRows, ...systemRows];
