@@ -1,0 +1,117 @@
+// Puts firmware and kernels into RAM as QEMU's virt board does, and says how the hart starts.
+//
+//   without firmware   an ELF at its physical addresses, started at its entry; a raw image at 0x8000_0000. In M-mode
+//   with firmware      the firmware that way; the kernel at 0x8020_0000 if raw. Firmware of the fw_dynamic kind finds in a2
+//                      where the kernel is; fw_jump knows 0x8020_0000
+//
+// a0 is the hart's number, a1 the device tree, a2 the information for fw_dynamic, which lies in a small ROM.
+import type { AccessSize, Device } from "./dev/device.ts";
+import type { Ram } from "./bus/ram.ts";
+import { ElfError, type ElfFile, isElf, parseElf, PT_LOAD } from "./elf.ts";
+
+export const ROM_BASE = 0x1000;
+const KERNEL_AFTER_FIRMWARE = 0x8020_0000;
+const DYNAMIC_MAGIC = 0x4942534f, DYNAMIC_VERSION = 2, NEXT_MODE_S = 1;
+
+/** What the hart needs to begin. */
+export interface BootState {
+  /** Physical address of the first instruction. */
+  entry: number;
+  /** For a2. */
+  dynamicInfoPa: number;
+  rom: BootRom;
+  /** Physical address of HTIF's `tohost`, when the kernel has that symbol. */
+  tohostPa: number | null;
+  /** Physical end of what was loaded. */
+  endPa: number;
+  /** The kernel's file, for its symbols; null for raw images. */
+  elf: ElfFile | null;
+}
+
+/** A file to load; the name is for messages. */
+export interface BootImage {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Bytes that can only be read. */
+export class BootRom implements Device {
+  readonly name = "rom";
+  readonly sizeBytes = 0x1000;
+  private readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  read(offset: number, size: AccessSize): number {
+    let value = 0;
+    for (let i = Math.min(size, 4) - 1; i >= 0; i--) value = (value << 8) | (this.bytes[offset + i] ?? 0);
+    return value >>> 0;
+  }
+
+  write(): void {}
+}
+
+/** Loads everything. => throws ElfError whose message names the file */
+export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | null): BootState {
+  const first = bios ?? kernel;
+  if (first === null) throw new ElfError("nothing to boot: no kernel and no firmware");
+  const loaded = load(ram, first, ram.base);
+  const second = bios !== null && kernel !== null ? load(ram, kernel, KERNEL_AFTER_FIRMWARE) : null;
+  if (second !== null && second.startPa < loaded.endPa) {
+    throw new ElfError(`${kernel!.name} is loaded at 0x${second.startPa.toString(16)}, over the firmware, which ends at 0x${loaded.endPa.toString(16)}`);
+  }
+  const info = new DataView(new ArrayBuffer(48));
+  [DYNAMIC_MAGIC, DYNAMIC_VERSION, second?.entry ?? 0, NEXT_MODE_S, 0, 0].forEach((value, i) => info.setUint32(8 * i, value, true));
+  const system = second ?? loaded, tohost = system.elf?.symbol("tohost") ?? null;
+  return {
+    entry: loaded.entry, dynamicInfoPa: ROM_BASE, rom: new BootRom(new Uint8Array(info.buffer)), elf: system.elf,
+    tohostPa: tohost === null ? null : physical(system.elf!, tohost), endPa: Math.max(loaded.endPa, second?.endPa ?? 0),
+  };
+}
+
+interface Loaded {
+  startPa: number;
+  endPa: number;
+  entry: number;
+  elf: ElfFile | null;
+}
+
+function load(ram: Ram, { name, bytes }: BootImage, rawPa: number): Loaded {
+  if (isElf(bytes)) return loadElf(ram, name, bytes);
+  if (bytes.length === 0) throw new ElfError(`${name} is empty`);
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) throw new ElfError(`${name} is compressed; uncompress it with gunzip first`);
+  if (bytes[0] === 0x23 && bytes[1] === 0x21) throw new ElfError(`${name} is not an ELF file but a script; give a RISC-V kernel`);
+  if (!ram.has(rawPa, bytes.length)) throw new ElfError(`${name} does not fit: ${bytes.length} bytes at 0x${rawPa.toString(16)}; give more --mem`);
+  ram.u8.set(bytes, rawPa - ram.base);
+  return { startPa: rawPa, endPa: rawPa + bytes.length, entry: rawPa, elf: null };
+}
+
+function loadElf(ram: Ram, name: string, bytes: Uint8Array): Loaded {
+  let elf: ElfFile;
+  try {
+    elf = parseElf(bytes);
+  } catch (e) {
+    throw e instanceof ElfError ? new ElfError(`${name} ${e.message}`) : e;
+  }
+  let startPa = Infinity, endPa = 0;
+  for (const s of elf.segments) {
+    if (s.type !== PT_LOAD || s.memBytes === 0) continue;
+    if (!ram.has(s.pa, s.memBytes)) {
+      throw new ElfError(`${name} has a segment of ${s.memBytes} bytes at 0x${s.pa.toString(16)}, outside RAM (0x${ram.base.toString(16)} to 0x${(ram.base + ram.size).toString(16)})`);
+    }
+    ram.u8.set(s.bytes, s.pa - ram.base);
+    ram.u8.fill(0, s.pa - ram.base + s.fileBytes, s.pa - ram.base + s.memBytes);
+    startPa = Math.min(startPa, s.pa);
+    endPa = Math.max(endPa, s.pa + s.memBytes);
+  }
+  if (endPa === 0) throw new ElfError(`${name} has nothing to load`);
+  return { startPa, endPa, entry: physical(elf, elf.entry), elf };
+}
+
+/** Kernels are linked at high addresses and loaded at low ones: an address by the segment it lies in. */
+function physical(elf: ElfFile, va: number): number {
+  const s = elf.segments.find((seg) => seg.type === PT_LOAD && va >= seg.va && va < seg.va + seg.memBytes);
+  return s === undefined ? va : s.pa + (va - s.va);
+}

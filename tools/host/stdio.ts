@@ -1,0 +1,182 @@
+// Standard input and output as byte streams of a console, and the escape keys of a terminal.
+//
+// Input from a regular file is read when the guest asks, so such runs repeat exactly. Input from pipes and terminals comes
+// by events and waits here, a mebibyte at most. Output is written at once: what the guest said is out when it stops.
+import { fstatSync, readSync, writeSync } from "node:fs";
+import type { ByteStream } from "../../emu/dev/device.ts";
+
+const WAITING_BYTES_MAX = 1 << 20;
+const CTRL_A = 1;
+
+/** What the keys after Ctrl-A ask for. */
+export interface EscapeKeys {
+  leave(): void;
+  debug(): void;
+}
+
+/** Where console input comes from. */
+export interface Input {
+  /** As ByteStream.read. */
+  read(into: Uint8Array): number;
+  /** Called when there is something to read, or the end. */
+  onReadable: (() => void) | null;
+  start(): void;
+  stop(): void;
+}
+
+/** No input at all: its end comes at once. */
+export class NoInput implements Input {
+  onReadable: (() => void) | null = null;
+  read(_into: Uint8Array): number {
+    return -1;
+  }
+  start(): void {}
+  stop(): void {}
+}
+
+/** A regular file as input. */
+class FileInput implements Input {
+  onReadable: (() => void) | null = null;
+  private readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  read(into: Uint8Array): number {
+    return into.length === 0 ? 0 : readSync(this.fd, into) || -1;
+  }
+
+  start(): void {
+    this.onReadable?.();
+  }
+
+  stop(): void {}
+}
+
+/** A pipe or terminal as input. With `keys`, Ctrl-A is an escape. */
+class EventInput implements Input {
+  onReadable: (() => void) | null = null;
+  private readonly chunks: Uint8Array[] = [];
+  private waitingBytes = 0;
+  private ended = false;
+  private escaped = false;
+  private readonly keys: EscapeKeys | null;
+  private readonly raw: boolean;
+
+  constructor(keys: EscapeKeys | null) {
+    this.keys = keys;
+    this.raw = process.stdin.isTTY === true;
+  }
+
+  start(): void {
+    if (this.raw) process.stdin.setRawMode(true);
+    process.stdin.on("data", (data: Uint8Array) => this.take(data));
+    process.stdin.on("end", () => this.end());
+    process.stdin.on("error", () => this.end());
+  }
+
+  stop(): void {
+    if (this.raw) process.stdin.setRawMode(false);
+    process.stdin.pause();
+  }
+
+  read(into: Uint8Array): number {
+    const chunk = this.chunks[0];
+    if (chunk === undefined) return this.ended ? -1 : 0;
+    const n = Math.min(chunk.length, into.length);
+    into.set(chunk.subarray(0, n));
+    if (n === chunk.length) this.chunks.shift();
+    else this.chunks[0] = chunk.subarray(n);
+    this.waitingBytes -= n;
+    if (this.waitingBytes < WAITING_BYTES_MAX) process.stdin.resume();
+    return n;
+  }
+
+  private end(): void {
+    this.ended = true;
+    this.onReadable?.();
+  }
+
+  private take(data: Uint8Array): void {
+    const bytes = this.keys === null ? data : this.withoutEscapes(data, this.keys);
+    if (bytes.length === 0) return;
+    this.chunks.push(bytes);
+    this.waitingBytes += bytes.length;
+    if (this.waitingBytes >= WAITING_BYTES_MAX) process.stdin.pause();
+    this.onReadable?.();
+  }
+
+  /** Ctrl-A x leaves, Ctrl-A c debugs, Ctrl-A Ctrl-A is one Ctrl-A, and others are swallowed. */
+  private withoutEscapes(data: Uint8Array, keys: EscapeKeys): Uint8Array {
+    const kept: number[] = [];
+    for (const byte of data) {
+      if (!this.escaped) {
+        if (byte === CTRL_A) this.escaped = true;
+        else kept.push(byte);
+        continue;
+      }
+      this.escaped = false;
+      if (byte === CTRL_A) kept.push(byte);
+      else if (byte === 0x78) keys.leave();
+      else if (byte === 0x63) keys.debug();
+    }
+    return Uint8Array.from(kept);
+  }
+}
+
+/** The input that standard input is. */
+export function standardInput(keys: EscapeKeys | null): Input {
+  let regular = false;
+  try {
+    regular = fstatSync(0).isFile();
+  } catch {
+    return new NoInput(); // closed
+  }
+  return regular ? new FileInput(0) : new EventInput(keys);
+}
+
+/** The reader of our output went away, as `head` does. */
+export class OutputClosed extends Error {}
+
+/** Writes all of it, waiting for a slow reader. */
+export function writeOut(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(fd, bytes, done, bytes.length - done);
+    } catch (e) {
+      const { code } = e as NodeJS.ErrnoException;
+      if (code === "EPIPE") throw new OutputClosed();
+      if (code !== "EAGAIN") throw e;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+/** A console of the machine on an input and an output descriptor. Call `ready` after the machine has taken it. */
+export class HostStream implements ByteStream {
+  onReadable?: () => void;
+  /** The reader is gone; nothing is written any more. */
+  closed = false;
+  private readonly input: Input;
+  private readonly fd: number;
+
+  constructor(input: Input, fd: number) {
+    this.input = input;
+    this.fd = fd;
+  }
+
+  read(into: Uint8Array): number {
+    return this.input.read(into);
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.closed) return;
+    try {
+      writeOut(this.fd, bytes);
+    } catch (e) {
+      if (!(e instanceof OutputClosed)) throw e;
+      this.closed = true;
+    }
+  }
+}
