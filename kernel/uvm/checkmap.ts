@@ -23,7 +23,8 @@ export function checkMaps(uvm: Uvm, bad: string[]): void {
     let size = 0, at = map.min;
     for (const e of map.tree.entries()) {
       const where = `entry ${hex(e.start)}-${hex(e.end)}`;
-      if (e.start < at || e.start >= e.end || e.end > map.max || e.start % PAGE_SIZE !== 0 || e.end % PAGE_SIZE !== 0) bad.push(`INV-37: ${where}: out of order`);
+      const isAligned = e.start % PAGE_SIZE === 0 && e.end % PAGE_SIZE === 0;
+      if (e.start < at || e.start >= e.end || e.end > map.max || !isAligned) bad.push(`INV-37: ${where}: out of order`);
       if ((e.etype & ET_NEEDSCOPY) !== 0 && (e.etype & ET_COPYONWRITE) === 0) bad.push(`INV-36: ${where}: needs copy but is not copy-on-write`);
       if (e.amap) users.set(e.amap, [...(users.get(e.amap) ?? []), e]);
       at = e.end;

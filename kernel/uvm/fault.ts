@@ -11,9 +11,9 @@
 // faultslow.ts for everything (uvm-spec 3.13). Lock order: map, amap, object, anon, PQ, FPQ.
 import { EACCES, EFAULT, ENOMEM, ERESTART } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
-import { PROT_READ, PROT_WRITE } from "../hal/prot.ts";
-import { PMAP_CANFAIL, PMAP_WIRED } from "../hal/prot.ts";
+import { PMAP_CANFAIL, PMAP_WIRED, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { AMAP_SHARED, type Amap } from "./amap.ts";
+import { amapCopy } from "./amapcopy.ts";
 import type { VmMap } from "./map.ts";
 import { ADV_RANDOM, ADV_SEQUENTIAL, type VmMapEntry } from "./mapentry.ts";
 import { PGO_DONTCARE, type UvmObject } from "./object.ts";
@@ -83,25 +83,48 @@ export class FaultInfo {
  * Resolve a fault without sleeping. BSD: uvm_fault(9).
  *
  * => nothing locked
- * => 0 mapped; -EFAULT; -EACCES; or -ERESTART having changed nothing: call uvmFault
+ * => 0 mapped; -EFAULT; -EACCES; or -ERESTART: nothing that a program could see has changed, call uvmFault
  */
 export function uvmFaultFast(map: VmMap, va: number, access: number): number {
   const { uvm } = map, f = uvm.fastFault;
-  if (!map.lock.tryRead()) return -ERESTART;
   f.begin(map, va, access, false);
+  let r = fastPass(f);
+  if (r === NEEDS_AMAP) r = fastAmapCopy(f) ? fastPass(f) : -ERESTART;
+  if (r === NEEDS_AMAP) r = -ERESTART;
+  if (r !== -ERESTART) {
+    uvm.exp.faults++;
+    uvm.exp.fltfast++;
+  }
+  return r;
+}
+
+/** fastPass: the entry must get its own amap first. */
+const NEEDS_AMAP = 1;
+
+/** One look at the map. => nothing locked in and out; 0, -errno, -ERESTART or NEEDS_AMAP */
+function fastPass(f: FaultInfo): number {
+  const { map } = f;
+  if (!map.lock.tryRead()) return -ERESTART;
   const entry = map.lookup(f.va);
   let r = -EFAULT;
   if (entry) {
     f.entry = entry;
     r = entry.wiredCount > 0 ? -ERESTART : faultCheck(f);
     if (r === 0) r = fastCases(f);
+    else if (r === -ERESTART && entry.needsCopy && entry.wiredCount === 0) r = NEEDS_AMAP;
   }
   map.lock.unlock();
-  if (r !== -ERESTART) {
-    uvm.exp.faults++;
-    uvm.exp.fltfast++;
-  }
   return r;
+}
+
+/** amapCopy for the fast path. => nothing locked in and out; false: it would have to wait */
+function fastAmapCopy(f: FaultInfo): boolean {
+  const { map, uvm } = f;
+  if (!map.tryLockWrite()) return false;
+  const e = map.lookup(f.va)!, ok = amapCopy(map, e, { va: f.va });
+  if (ok) uvm.exp.fltamcopy++;
+  map.unlock();
+  return ok;
 }
 
 /** => map read-locked in and out, checks passed */

@@ -64,6 +64,13 @@ export class VmMap {
     this.timestamp++;
   }
 
+  /** Write-locks if that needs no sleep. BSD: vm_map_lock_try. */
+  tryLockWrite(): boolean {
+    if ((this.busy !== null && this.busy !== this.uvm.ctx.cur) || !this.lock.tryWrite()) return false;
+    this.timestamp++;
+    return true;
+  }
+
   /** Read-locks. BSD: vm_map_lock_read. */
   *lockRead(): KGen<void> {
     if (!this.lock.tryRead()) yield* this.lock.read();

@@ -28,7 +28,8 @@ export const PGA_USERESERVE = 1, PGA_ZERO = 2;
 /** What a kernel-private page is for (INV-8): nobody, page table, kernel memory, or a buffer of some part of the kernel. */
 export const PRIV_NONE = 0, PRIV_PTABLE = 1, PRIV_KMEM = 2, PRIV_BUFFER = 3;
 
-const MARKERS = 64;
+/** A sleeping flush holds one or two. */
+const MARKERS = 1024;
 const HEADS = 4;
 const LOAN_MAX = 65535;
 

@@ -37,7 +37,8 @@ export interface BootOptions {
 }
 
 /** The matrix every test of uvm-spec 8 runs in. */
-export const MODES: readonly BootOptions[] = (["svade", "svadu"] as const).flatMap((ad) => (["normal", "hostile", "tiny"] as const).map((tlb) => ({ ad, tlb })));
+export const MODES: readonly BootOptions[] = (["svade", "svadu"] as const).flatMap((ad) =>
+  (["normal", "hostile", "tiny"] as const).map((tlb) => ({ ad, tlb })));
 
 export const modeName = (m: BootOptions): string => `${m.ad}, ${m.tlb} TLB${m.slowOnly ? ", full fault" : ""}`;
 

@@ -128,7 +128,8 @@ function tests(mode: BootOptions): void {
     const n = 32, want = [
       { advice: ADV_NORMAL, at: 0, from: 0, to: 4 }, { advice: ADV_NORMAL, at: 16, from: 13, to: 20 }, { advice: ADV_NORMAL, at: 31, from: 28, to: 31 },
       { advice: ADV_RANDOM, at: 0, from: 0, to: 0 }, { advice: ADV_RANDOM, at: 16, from: 16, to: 16 }, { advice: ADV_RANDOM, at: 31, from: 31, to: 31 },
-      { advice: ADV_SEQUENTIAL, at: 0, from: 0, to: 7 }, { advice: ADV_SEQUENTIAL, at: 16, from: 16, to: 23 }, { advice: ADV_SEQUENTIAL, at: 31, from: 31, to: 31 },
+      { advice: ADV_SEQUENTIAL, at: 0, from: 0, to: 7 }, { advice: ADV_SEQUENTIAL, at: 16, from: 16, to: 23 },
+      { advice: ADV_SEQUENTIAL, at: 31, from: 31, to: 31 },
     ];
     for (const { advice, at, from, to } of want) {
       const t = boot(), vm = t.space(), file = mapFile(t, vm, n, { shared: true, advice });
