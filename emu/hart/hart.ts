@@ -25,6 +25,8 @@ export interface Privileged extends Cold {
 }
 
 const TWO32 = 4294967296;
+/** Instructions for one call of generated code. V8 replaces slow code by fast only at a call. */
+const SLICE = 1 << 18;
 
 /** The memory of a machine: see layout.ts. */
 export function newMemory(ramBytes: number): WebAssembly.Memory {
@@ -52,7 +54,7 @@ export class Hart {
   private readonly coldFloat: ColdFloat;
   private privileged: Privileged | null = null;
   private wasmRun: ((left: number) => number) | null = null;
-  // The run under way: its budget, and what leaveSoon took away from the instructions left.
+  // The call of generated code under way: its budget, and what leaveSoon took away from the instructions left.
   private running = false;
   private budget = 0;
   private held = 0;
@@ -116,7 +118,6 @@ export class Hart {
   run(budget: number): number {
     const privileged = this.privileged!;
     let left = budget, stop: number;
-    this.budget = budget;
     for (;;) {
       stop = privileged.before();
       if (stop !== GO_ON) break;
@@ -124,14 +125,15 @@ export class Hart {
         stop = STOP_BUDGET;
         break;
       }
-      this.words[LEFT / 4] = left;
+      const slice = left < SLICE ? left : SLICE;
+      this.words[LEFT / 4] = this.budget = slice;
       this.running = true;
-      const why = this.wasmRun!(left);
+      const why = this.wasmRun!(slice);
       this.running = false;
-      left = this.words[LEFT / 4]! + this.held;
+      const done = slice - this.words[LEFT / 4]! - this.held;
       this.held = 0;
-      this.retired += this.budget - left;
-      this.budget = left;
+      this.retired += done;
+      left -= done;
       if (why !== RUN_TRAP) continue;
       stop = privileged.trapped();
       if (stop !== GO_ON) break;
