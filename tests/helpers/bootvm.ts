@@ -1,7 +1,7 @@
 // bootVm: a virtual memory with nothing above it, for tests of uvm. Loads and stores are instructions of the hart in user mode,
 // so TLB, page-table walk and A/D bits are the machine's; faults go the way the trap code takes: pmapFixup, then the fast fault,
 // then the full one as a kernel thread.
-import { KContext, type KGen } from "../../kernel/lib/kthread.ts";
+import { KContext, KThread, type KGen } from "../../kernel/lib/kthread.ts";
 import { ERESTART } from "../../kernel/lib/errno.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../kernel/hal/prot.ts";
 import { vmcheck, type CheckOptions } from "../../kernel/uvm/check.ts";
@@ -47,6 +47,7 @@ export class TestVm {
   readonly sched = new TestSched(this.ctx);
   readonly mmu: Mmu;
   readonly uvm: Uvm;
+  private readonly user = new KThread("user", false);
   private readonly slowOnly: boolean;
 
   constructor(opts: BootOptions, makeMmu: (ctx: KContext, opts: BootOptions) => Mmu) {
@@ -91,8 +92,19 @@ export class TestVm {
 
   /** Resolves a fault as the trap code does. 0 or -errno */
   fault(vm: Vmspace, va: number, access: number): number {
-    const r = this.slowOnly ? -ERESTART : uvmFaultFast(vm.map, va, access);
+    const r = this.slowOnly ? -ERESTART : this.asUser(() => uvmFaultFast(vm.map, va, access));
     return r === -ERESTART ? this.run(uvmFault(vm.map, va, access)) : r;
+  }
+
+  /** Runs plain code as a user thread, which may not touch the page reserve. */
+  private asUser<T>(act: () => T): T {
+    const before = this.ctx.cur;
+    this.ctx.cur = this.user;
+    try {
+      return act();
+    } finally {
+      this.ctx.cur = before;
+    }
   }
 
   /** A load or store with its faults; the byte, or -errno of the fault that could not be resolved. */
