@@ -101,11 +101,12 @@ export function* uvmMapDiscard(map: VmMap, start: number, end: number): KGen<num
   let err = isMapped(map, start, end) ? 0 : -ENOMEM;
   for (let e = map.firstFrom(start); err === 0 && e !== map.header && e.start < end; e = e.next) if (e.wiredCount > 0) err = -EINVAL;
   for (let e = map.firstFrom(start); err === 0 && e !== map.header && e.start < end; e = e.next) {
+    if (e.amap && e.needsCopy && !amapCopy(map, e)) err = -ENOMEM;
+  }
+  for (let e = map.firstFrom(start); err === 0 && e !== map.header && e.start < end; e = e.next) {
     const from = Math.max(e.start, start), to = Math.min(e.end, end);
     map.uvm.pmap.pmapRemove(map.pmap, from, to);
-    if (!e.amap) continue;
-    if (e.needsCopy && !amapCopy(map, e)) err = -ENOMEM;
-    else yield* e.amap.discard(e.slotOf(from), (to - from) / PAGE_SIZE);
+    if (e.amap) yield* e.amap.discard(e.slotOf(from), (to - from) / PAGE_SIZE);
   }
   map.uvm.pmap.pmapUpdate(map.pmap);
   map.unlock();

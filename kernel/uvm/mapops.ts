@@ -2,8 +2,10 @@
 // cannot fail.
 import { EACCES, EINVAL, ENOMEM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
+import { pageUnder } from "./faultwire.ts";
 import type { VmMap } from "./map.ts";
 import type { VmMapEntry } from "./mapentry.ts";
+import { PAGE_SIZE } from "./page.ts";
 
 /** True when every page of [start, end) is mapped. => map locked */
 export function isMapped(map: VmMap, start: number, end: number): boolean {
@@ -80,4 +82,19 @@ export function* uvmMapAdvise(map: VmMap, start: number, end: number, advice: nu
   });
   map.unlock();
   return 0;
+}
+
+/**
+ * Says which pages of a range are resident: mincore(2). One byte a page.
+ *
+ * => map unlocked; [start, end) page aligned; out.length >= pages; may sleep for the map's lock
+ * => 0; -EINVAL range; -ENOMEM a hole
+ */
+export function* uvmMapResident(map: VmMap, start: number, end: number, out: Uint8Array): KGen<number> {
+  if (!map.isRange(start, end)) return -EINVAL;
+  yield* map.lockRead();
+  const err = isMapped(map, start, end) ? 0 : -ENOMEM;
+  for (let va = start; err === 0 && va < end; va += PAGE_SIZE) out[(va - start) / PAGE_SIZE] = pageUnder(map, map.lookup(va)!, va) !== 0 ? 1 : 0;
+  map.unlock();
+  return err;
 }

@@ -1,5 +1,5 @@
 // uvm_map_pageable: mlock and munlock.
-import { EINVAL, ENOMEM } from "../lib/errno.ts";
+import { EAGAIN, EINVAL, ENOMEM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_NONE, PROT_WRITE } from "../hal/prot.ts";
 import { amapCopy } from "./amapcopy.ts";
@@ -7,12 +7,13 @@ import { uvmFaultUnwireLocked, uvmFaultWire } from "./faultwire.ts";
 import type { VmMap } from "./map.ts";
 import type { VmMapEntry } from "./mapentry.ts";
 import { isMapped } from "./mapops.ts";
+import { PAGE_SIZE } from "./page.ts";
 
 /**
  * Wires or unwires a range. One unwiring undoes any number of wirings. BSD: uvm_map_pageable.
  *
  * => map unlocked; may sleep
- * => -EINVAL range; -ENOMEM a hole, PROT_NONE, no memory: nothing of the range is left wired then
+ * => -EINVAL range; -EAGAIN more than may be wired in all (uvmexp.wiredmax); -ENOMEM a hole, PROT_NONE, no memory: nothing of the range is left wired then
  */
 export function* uvmMapPageable(map: VmMap, start: number, end: number, opts: { wire: boolean }): KGen<number> {
   if (!map.isRange(start, end)) return -EINVAL;
@@ -46,7 +47,11 @@ function unwireRange(map: VmMap, start: number, end: number): number {
 /** => map write-locked in and out; unlocked but busy while pages come in */
 function* wireRange(map: VmMap, start: number, end: number): KGen<number> {
   for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) if (e.protection === PROT_NONE) return -ENOMEM;
-  let err = 0;
+  let err = 0, npages = 0;
+  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) {
+    if (e.wiredCount === 0) npages += (Math.min(e.end, end) - Math.max(e.start, start)) / PAGE_SIZE;
+  }
+  if (map.uvm.exp.wired + npages > map.uvm.exp.wiredmax) return -EAGAIN;
   const fresh: { start: number; end: number; prot: number }[] = [];
   forEntries(map, start, end, (e) => {
     // A wired page is mapped once and for all, so copies are made now.

@@ -9,7 +9,7 @@ import { ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../../k
 import { uvmMapAdvise, uvmMapInherit, uvmMapProtect } from "../../kernel/uvm/mapops.ts";
 import { uvmMapPageable } from "../../kernel/uvm/mapwire.ts";
 import { PGO_CLEANIT } from "../../kernel/uvm/object.ts";
-import type { Vmspace } from "../../kernel/uvm/vmspace.ts";
+import { uvmspaceFork, type Vmspace } from "../../kernel/uvm/vmspace.ts";
 import { bootVm, MODES, modeName, PAGE, R, RW, W, type BootOptions, type TestVm } from "../helpers/bootvm.ts";
 import { assert, suite } from "../helpers/suite.ts";
 import { TestFile } from "../helpers/testfile.ts";
@@ -118,6 +118,23 @@ const ACTS: Record<string, Act> = {
     // What is shared from here on is no longer replaced by a store of one side.
     m.spaces.push({ vm: child, pages: pages.map((p) => (p ? forkPage(p) : null)) });
   },
+  /** A store during which one allocation or pmap_enter fails: it waits, starts again, and nobody sees a difference. */
+  storeFailing(m, x) {
+    const kind = (["page", "anon", "amap", "pmapEnter"] as const)[x.n % 4]!;
+    m.t.uvm.hooks.fail(kind, 1 + (x.v % 2));
+    ACTS.store!(m, x);
+    m.t.uvm.hooks.fail(kind, null);
+  },
+  /** A fork that finds no memory undoes everything; one that does is no different. */
+  forkFailing(m, x) {
+    if (m.spaces.length >= 4) return;
+    const kind = (["page", "amap", "ppref"] as const)[x.n % 3]!, { vm, pages } = m.space(x.s);
+    m.t.uvm.hooks.fail(kind, 1 + (x.v % 4));
+    const child = m.t.run(uvmspaceFork(vm));
+    m.t.uvm.hooks.fail(kind, null);
+    if (typeof child === "number") assert.is(child, -ENOMEM);
+    else m.spaces.push({ vm: child, pages: pages.map((p) => (p ? forkPage(p) : null)) });
+  },
   exit(m, x) {
     if (m.spaces.length < 2) return;
     const [dead] = m.spaces.splice(x.s % m.spaces.length, 1);
@@ -167,9 +184,10 @@ function forkPage(p: ModelPage): ModelPage | null {
 const step: fc.Arbitrary<Step> = fc.record({
   op: fc.oneof(
     { weight: 20, arbitrary: fc.constant("load") }, { weight: 25, arbitrary: fc.constant("store") },
+    { weight: 5, arbitrary: fc.constant("storeFailing") },
     { weight: 14, arbitrary: fc.constantFrom("mapPrivate", "mapShared", "mapFile") },
     { weight: 20, arbitrary: fc.constantFrom("unmap", "protect", "advise", "wire", "discard", "sync", "inherit") },
-    { weight: 8, arbitrary: fc.constantFrom("fork", "exit") },
+    { weight: 8, arbitrary: fc.constantFrom("fork", "exit", "forkFailing") },
   ),
   s: fc.nat(3), at: fc.nat(SLOTS - 1), n: fc.integer({ min: 1, max: 12 }), v: fc.integer({ min: 1, max: 255 }),
 });

@@ -1,9 +1,9 @@
 // Maps: placing, replacing, splitting, protecting, wiring, and the kernel's own memory (uvm-spec 3.15, 3.24, 7).
-import { EACCES, EBUSY, EEXIST, EFAULT, EINVAL, ENOMEM } from "../../kernel/lib/errno.ts";
+import { EACCES, EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOMEM } from "../../kernel/lib/errno.ts";
 import { udvAttach } from "../../kernel/uvm/device.ts";
 import { uvmKmAlloc, uvmKmFree } from "../../kernel/uvm/km.ts";
 import { uvmMapClean, uvmMapDiscard } from "../../kernel/uvm/mapclean.ts";
-import { uvmMapInherit, uvmMapProtect } from "../../kernel/uvm/mapops.ts";
+import { uvmMapInherit, uvmMapProtect, uvmMapResident } from "../../kernel/uvm/mapops.ts";
 import { uvmMapPageable } from "../../kernel/uvm/mapwire.ts";
 import { uvmMap } from "../../kernel/uvm/mmap.ts";
 import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO } from "../../kernel/uvm/object.ts";
@@ -100,6 +100,8 @@ test("wiring a hole or forbidden memory is ENOMEM, and what failed half-way is u
   t.map(vm, VA * 4, 1, { prot: 0 });
   assert.is(wire(VA, 4), -ENOMEM);
   assert.is(wire(VA * 4, 1), -ENOMEM);
+  assert.is(wire(VA + 3 * PAGE, 200), -EAGAIN, "more than a third of memory");
+  t.exp.wiredmax = 1000;
   assert.is(wire(VA + 3 * PAGE, 200), -ENOMEM, "not enough memory");
   assert.is(t.exp.wired, 0);
   t.check();
@@ -168,6 +170,19 @@ test("discarding a private file mapping shows the file again", () => {
   t.store(vm, VA, 99);
   assert.is(t.run(uvmMapDiscard(vm.map, VA, VA + 2 * PAGE)), 0);
   assert.is(t.load(vm, VA), 1);
+  t.check();
+});
+
+test("mincore tells what is resident, of files and of private memory", () => {
+  const t = bootVm(), vm = t.space(), file = new TestFile(t, 2), out = new Uint8Array(4);
+  t.map(vm, VA, 2);
+  file.vref();
+  t.map(vm, VA + 2 * PAGE, 2, { uobj: file.uobj, copyOnWrite: false, advice: 1 });
+  t.store(vm, VA + PAGE, 1);
+  t.load(vm, VA + 2 * PAGE);
+  assert.is(t.run(uvmMapResident(vm.map, VA, VA + 4 * PAGE, out)), 0);
+  assert.equal([...out], [0, 1, 1, 0]);
+  assert.is(t.run(uvmMapResident(vm.map, VA, VA + 5 * PAGE, new Uint8Array(5))), -ENOMEM);
   t.check();
 });
 
