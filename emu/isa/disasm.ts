@@ -13,6 +13,11 @@ export const F_NAMES: readonly string[] = ["ft0", "ft1", "ft2", "ft3", "ft4", "f
   "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11"];
 export const ROUNDING_NAMES: readonly string[] = ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"];
 
+/** csrrw x0, cycle, x0: what compilers put where no code can be. */
+const UNIMP = 0xc0001073 | 0;
+/** By the bits rl and aq of atomics. */
+const ORDERING: readonly string[] = ["", ".rl", ".aq", ".aqrl"];
+
 export interface DisasmOptions {
   /** What stands at an address, as "main+0x10"; null when nothing is known. */
   readonly symbolize?: (va: number) => string | null;
@@ -41,15 +46,18 @@ export function disassemble(insn: number, va: number, options: DisasmOptions = {
   const d = newDecoded();
   decode(insn, d);
   if (d.row < 0) return { text: unknown(insn, d.lenBytes), lenBytes: d.lenBytes };
+  if (insn === UNIMP) return { text: "unimp", lenBytes: 4 };
   const short = options.expand === true ? null : d.compressed, shown = short ?? (options.plain === true ? rows[d.row]! : alias(insn, d));
   const show = (arg: string): string => operand(arg, insn, d, va, short, options);
   const args = shown.args === "" ? [] : shown.args.split(",").map(show).filter((text) => text !== "");
-  return { text: args.length ? `${shown.name}\t${args.join(",")}` : shown.name, lenBytes: d.lenBytes };
+  const name = rows[d.row]!.ext === "a" ? shown.name + ORDERING[(insn >>> 25) & 3]! : shown.name;
+  return { text: args.length ? `${name}\t${args.join(",")}` : name, lenBytes: d.lenBytes };
 }
 
 const hex = (n: number): string => `0x${n.toString(16)}`;
 
 function unknown(insn: number, lenBytes: 2 | 4): string {
+  if (lenBytes === 2 && (insn & 0xffff) === 0) return "unimp";
   return lenBytes === 2 ? `.half\t${hex(insn & 0xffff)}` : `.insn\t${hex(insn >>> 0)}`;
 }
 
@@ -115,6 +123,7 @@ const aliases: Readonly<Record<string, readonly (readonly [(d: Decoded, insn: nu
   jalr: [
     [(d) => d.rd === 0 && d.rs1 === 1 && d.imm === 0, "ret", ""], [(d) => d.rd === 0 && d.imm === 0, "jr", "rs1"], [(d) => d.rd === 0, "jr", "i(rs1)"],
     [(d) => d.rd === 1 && d.imm === 0, "jalr", "rs1"], [(d) => d.rd === 1, "jalr", "i(rs1)"],
+    [(d) => d.imm === 0, "jalr", "rd,rs1"],
   ],
   "fsgnj.s": [[(d) => d.rs1 === d.rs2, "fmv.s", "fd,fs1"]], "fsgnj.d": [[(d) => d.rs1 === d.rs2, "fmv.d", "fd,fs1"]],
   "fsgnjn.s": [[(d) => d.rs1 === d.rs2, "fneg.s", "fd,fs1"]], "fsgnjn.d": [[(d) => d.rs1 === d.rs2, "fneg.d", "fd,fs1"]],
