@@ -33,6 +33,12 @@ const MARKERS = 1024;
 const HEADS = 4;
 const LOAN_MAX = 65535;
 
+/** RAM, as far as the allocator needs it: also before there is a pmap. */
+export interface Frames {
+  readonly npages: number;
+  zeroPage(pg: number): void;
+}
+
 export class Pages {
   /** [O] PG_* */
   readonly flags: Uint16Array;
@@ -74,6 +80,7 @@ export class Pages {
   readonly nframes: number;
   readonly exp: Uvmexp;
   private readonly ctx: KContext;
+  private readonly frames: Frames;
   private readonly chans = new Map<number, object>();
   private readonly freeMarkers: number[] = [];
   /** Set by uvmInit, as both need the other. */
@@ -86,10 +93,11 @@ export class Pages {
   /** Test hook: true makes this allocation fail. */
   failAlloc: (() => boolean) | null = null;
 
-  constructor(ctx: KContext, exp: Uvmexp, nframes: number) {
-    const n = nframes + HEADS + MARKERS;
+  constructor(ctx: KContext, exp: Uvmexp, frames: Frames) {
+    const nframes = frames.npages, n = nframes + HEADS + MARKERS;
     this.ctx = ctx;
     this.exp = exp;
+    this.frames = frames;
     this.nframes = nframes;
     this.flags = new Uint16Array(n);
     this.pqflags = new Uint8Array(n);
@@ -163,7 +171,7 @@ export class Pages {
     let f = PG_BUSY | PG_CLEAN | PG_FAKE;
     if ((flags & PGA_ZERO) !== 0) {
       f &= ~PG_CLEAN;
-      if ((this.flags[pg]! & PG_ZERO) === 0) this.pmap!.pmapZeroPage(pg);
+      if ((this.flags[pg]! & PG_ZERO) === 0) this.frames.zeroPage(pg);
     }
     this.flags[pg] = f;
     this.busyOwner[pg] = this.ctx.cur;
@@ -176,6 +184,9 @@ export class Pages {
       this.anons!.page[an] = pg;
       this.exp.anonpages++;
     } else if (uobj !== null) {
+      // What the frame's last user did to it must not make a file's page look dirty.
+      this.pmap!.pmapClearModify(pg);
+      this.pmap!.pmapClearReference(pg);
       this.insert(pg, uobj, off, uobj.memqTail);
     }
     return pg;

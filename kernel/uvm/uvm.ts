@@ -13,7 +13,7 @@ import { FaultInfo } from "./fault.ts";
 import { Hooks } from "./hooks.ts";
 import { MAP_INTRSAFE, VmMap } from "./map.ts";
 import type { UvmObject } from "./object.ts";
-import { PAGE_SIZE, Pages, PGA_USERESERVE, PGA_ZERO, PG_RDONLY, PQ_FREE, PRIV_PTABLE } from "./page.ts";
+import { type Frames, PAGE_SIZE, Pages, PGA_USERESERVE, PGA_ZERO, PG_RDONLY, PQ_FREE, PRIV_PTABLE } from "./page.ts";
 import { PageDaemon } from "./pdaemon.ts";
 import { Uvmexp } from "./stat.ts";
 import type { Vmspace } from "./vmspace.ts";
@@ -42,9 +42,10 @@ export class Uvm {
   /** The record of uvmFaultFast, which cannot be interrupted. */
   readonly fastFault: FaultInfo;
 
-  constructor(ctx: KContext, nframes: number, reserved: ReservedFrames, makePmap: (pages: PmapPages) => PmapModule) {
+  constructor(ctx: KContext, frames: Frames, reserved: ReservedFrames, makePmap: (pages: PmapPages) => PmapModule) {
+    const nframes = frames.npages;
     this.ctx = ctx;
-    this.pages = new Pages(ctx, this.exp, nframes);
+    this.pages = new Pages(ctx, this.exp, frames);
     this.anons = new Anons(ctx, this.pages, nframes);
     this.pages.anons = this.anons;
     const isReserved = (pg: number): boolean => pg === 0 || reserved.some(([first, end]) => pg >= first && pg < end);
@@ -104,7 +105,7 @@ export function uvmInit(hal: Hal, ctx: KContext): Uvm {
     [Math.floor((pa - RAM_BASE) / PAGE_SIZE), Math.ceil((pa + len - RAM_BASE) / PAGE_SIZE)];
   const reserved = [frames(machine.fdtPa, machine.fdt.length)];
   if (machine.initrd) reserved.push(frames(machine.initrd.pa, machine.initrd.len));
-  const uvm = new Uvm(ctx, hal.mem.npages, reserved, (pages) => new PmapModule(hal, ctx, pages));
+  const uvm = new Uvm(ctx, hal.mem, reserved, (pages) => new PmapModule(hal, ctx, pages));
   hal.pmap = uvm.pmap;
   return uvm;
 }
