@@ -1,0 +1,78 @@
+// The hart as the machine and a hosted supervisor see it: registers and run loop (hart.ts) with the supervisor's verbs
+// (privileged.ts).
+import { Csrs } from "./csr.ts";
+import { Counters } from "./counters.ts";
+import { IRQ_STI } from "./csrnum.ts";
+import { Hart } from "./hart.ts";
+import { Interrupts } from "./interrupts.ts";
+import { HART_BASE, HART_STRIDE, RAM_OFFSET } from "./layout.ts";
+import { Pmp } from "./pmp.ts";
+import { type AdMode, Privileged } from "./privileged.ts";
+import type { Bus } from "../bus/bus.ts";
+import { Mmu } from "../mmu/mmu.ts";
+import { Tlb } from "../mmu/tlb.ts";
+import { Walker } from "../mmu/walk.ts";
+import type { Timebase } from "../time/timebase.ts";
+
+const RAM_PFN = 0x80000;
+
+/** normal; tiny: 4 entries; hostile: never forgets by itself. */
+export type TlbMode = "normal" | "tiny" | "hostile";
+
+export interface HartConfig {
+  hosted: boolean;
+  ad: AdMode;
+  tlb: TlbMode;
+  asidBits: number;
+}
+
+export class FullHart extends Hart {
+  /** Traps, CSRs, interrupts. */
+  control!: Privileged;
+  mmu!: Mmu;
+
+  /** Builds CSRs, MMU and TLB around the hart. => called once, before anything else */
+  assemble(bus: Bus, timebase: Timebase, config: HartConfig): void {
+    const buffer = this.memory.buffer, pmp = new Pmp(), interrupts = new Interrupts();
+    const stimecmp = timebase.comparator((level) => this.setInterruptLine(IRQ_STI, level));
+    const counters = new Counters(this, timebase, stimecmp);
+    const csrs = new Csrs(this.float, interrupts, pmp, counters, { hartId: this.id, asidBits: config.asidBits, svadu: config.ad === "svadu" });
+    const walker = new Walker(bus.ram, pmp), tlb = new Tlb(buffer, this.id, config.tlb === "tiny");
+    walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
+    const hartBlock = HART_BASE + this.id * HART_STRIDE;
+    this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
+    this.control = new Privileged(this, csrs, this.mmu, { hosted: config.hosted, ad: config.ad });
+  }
+
+  /** U 0, S 1, M 3. */
+  get priv(): number { return this.control.priv; }
+
+  setSatp(rootPfn: number, asid: number): void { this.control.setSatp(rootPfn, asid); }
+  /** => asid -1: all address spaces, and global pages */
+  fenceVa(va: number, asid: number): void { this.control.fenceVa(va, asid); }
+  fenceAsid(asid: number): void { this.control.fenceAsid(asid); }
+  fenceAll(): void { this.control.fenceAll(); }
+
+  /** The host stored into the RAM page with this (absolute) frame number. */
+  codeWritten(pfn: number): void {
+    this.code.written(pfn - RAM_PFN);
+  }
+
+  readCsr(n: number): bigint { return this.control.readCsr(n); }
+  writeCsr(n: number, value: bigint): void { this.control.writeCsr(n, value); }
+
+  /** Drives a bit of mip: 1 SSI, 3 MSI, 5 STI, 7 MTI, 9 SEI, 11 MEI. */
+  setInterruptLine(bit: number, level: boolean): void {
+    this.control?.setInterruptLine(bit, level);
+  }
+
+  /** Physical address of the page whose records begin at `records`; for questions about the TLB. */
+  frameOfRecords(records: number): number {
+    return this.code.ramOffsetOf(records) + RAM_PFN * 4096;
+  }
+
+  /** Stores to the page of a physical address are told of after they are done. */
+  watch(pa: number, onStore: () => void): void {
+    this.mmu.watch((pa - RAM_PFN * 4096 & ~4095) + RAM_OFFSET, onStore);
+  }
+}

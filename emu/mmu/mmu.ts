@@ -1,0 +1,319 @@
+// Memory accesses that generated code cannot make itself: TLB misses, devices, accesses across pages, stores to pages
+// with decoded code, fetches from a new page.
+//
+//   va --TLB--> hit, but misaligned or watched      -> go on at the host offset
+//      --walk-> page fault                          -> raise
+//      --PMP--> access fault                        -> raise
+//      --bus--> RAM: fill the TLB; device: do it here
+import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE, CAUSE_LOAD_ACCESS, CAUSE_LOAD_PAGE, CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE } from "../hart/csrnum.ts";
+import type { Bus } from "../bus/bus.ts";
+import { KIND_AMO, KIND_LR, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_TRAP } from "../hart/cold.ts";
+import { DATA_BANK, FETCH_BANK, FETCH_IN_BANK, PC, RAM_OFFSET, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE } from "../hart/layout.ts";
+import { PMP_MIXED, PMP_R, PMP_W, PMP_X, type Pmp } from "../hart/pmp.ts";
+import type { AccessSize } from "../dev/device.ts";
+import type { CodeCache } from "../hart/codecache.ts";
+import { HostileMemory } from "./hostile.ts";
+import type { Tlb } from "./tlb.ts";
+import { ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE, PTE_A, PTE_D, PTE_R, PTE_W, PTE_X, WALK_ACCESS_FAULT, WALK_OK, WALK_PAGE_FAULT, type Walker } from "./walk.ts";
+
+const PRIV_M = 3;
+const RAM_PFN = 0x80000, PFN_LIMIT = 2 ** 44;
+
+/** What the MMU asks of its hart. */
+export interface MmuPort {
+  raise(cause: number, tvalLo: number, tvalHi: number): void;
+}
+
+export interface MmuParts {
+  buffer: ArrayBufferLike;
+  hartBlock: number;
+  bus: Bus;
+  pmp: Pmp;
+  walker: Walker;
+  tlb: Tlb;
+  code: CodeCache;
+  hostile: boolean;
+}
+
+export class Mmu {
+  readonly walker: Walker;
+  readonly tlb: Tlb;
+  /** Only in hostile mode. */
+  readonly hostile: HostileMemory | null;
+  private readonly words: Int32Array;
+  private readonly bytes: Uint8Array;
+  private readonly block: number;
+  private readonly bus: Bus;
+  private readonly pmp: Pmp;
+  private readonly ramPages: number;
+  private port!: MmuPort;
+  private readonly code: CodeCache;
+
+  // The translation context, derived from CSRs by `setContext`.
+  private satpLo = 0;
+  private satpHi = 0;
+  private dataPriv = PRIV_M;
+  private fetchPriv = PRIV_M;
+  private dataFlags = PRIV_M;
+  private dataContext = 0;
+  private fetchContext = 0;
+
+  // The last page located.
+  private ppn = 0;
+  private pte = 0;
+  private level = 0;
+
+  /** Pages (host offsets) whose stores are watched, and who is told after one; for HTIF. */
+  private watchedPage = -1;
+  private onWatchedStore: (() => void) | null = null;
+  /** Misses that came here, by outcome; for the statistics. */
+  readonly stats = { fills: 0, fetchFills: 0, mmio: 0, crossings: 0, pageFaults: 0, accessFaults: 0 };
+
+  constructor(parts: MmuParts) {
+    this.words = new Int32Array(parts.buffer, 0, RAM_OFFSET / 4);
+    this.bytes = new Uint8Array(parts.buffer);
+    this.block = parts.hartBlock;
+    this.bus = parts.bus;
+    this.pmp = parts.pmp;
+    this.walker = parts.walker;
+    this.tlb = parts.tlb;
+    this.code = parts.code;
+    this.hostile = parts.hostile ? new HostileMemory() : null;
+    this.ramPages = parts.bus.ram.size / 4096;
+    this.code.onCodePage = (ramPage) => this.tlb.dropWrites(RAM_OFFSET + ramPage * 4096);
+    this.code.onEvict = (records) => this.tlb.dropRecords(records);
+  }
+
+  attach(port: MmuPort): void {
+    this.port = port;
+  }
+
+  /** Stores to one page of RAM come here, and are told after they are done. */
+  watch(page: number, onStore: () => void): void {
+    this.watchedPage = page;
+    this.onWatchedStore = onStore;
+    this.tlb.dropWrites(page);
+  }
+
+  /**
+   * Makes contexts current. `flags` is priv | sum << 2 | mxr << 3.
+   *
+   * => returns whether fetches now go by another bank
+   */
+  setContext(satpLo: number, satpHi: number, dataFlags: number, fetchPriv: number): boolean {
+    const { tlb, words, block } = this;
+    this.satpLo = satpLo;
+    this.satpHi = satpHi;
+    this.dataFlags = dataFlags;
+    this.dataPriv = dataFlags & 3;
+    this.fetchPriv = fetchPriv;
+    // M-mode does not translate: its banks are keyed without satp.
+    this.fetchContext = fetchPriv === PRIV_M ? tlb.context(0, 0, PRIV_M) : tlb.context(satpLo, satpHi, fetchPriv);
+    this.dataContext = this.dataPriv === PRIV_M ? tlb.context(0, 0, PRIV_M) : tlb.context(satpLo, satpHi, dataFlags);
+    words[(block + DATA_BANK) >> 2] = tlb.bankOf(this.dataContext);
+    const at = (block + FETCH_BANK) >> 2, before = words[at]!;
+    words[at] = tlb.bankOf(this.fetchContext) + FETCH_IN_BANK;
+    return words[at] !== before;
+  }
+
+  // ---- fences ----
+
+  flushAll(): void {
+    this.tlb.flushAll();
+    if (this.hostile !== null) this.hostile.flushAll();
+  }
+
+  fenceAsid(asid: number): void {
+    this.tlb.fenceAsid(asid);
+    if (this.hostile !== null) this.hostile.fenceAsid(asid);
+  }
+
+  /** => asid -1: every address space, and global pages */
+  fenceVa(vaLo: number, vaHi: number, asid: number): void {
+    this.tlb.fenceVa(vaLo, vaHi, asid);
+    if (this.hostile !== null) this.hostile.fenceVa(vaHi * 4294967296 + (vaLo >>> 0), asid);
+  }
+
+  // ---- Cold ----
+
+  /** Cold.dataMiss. */
+  dataMiss(kind: number): number {
+    const { words, block } = this, size = kind & KIND_SIZE;
+    const lo = words[(block + SCRATCH_VA) >> 2]!, hi = words[(block + SCRATCH_VA + 4) >> 2]!, offset = lo & 4095;
+    const access = (kind & (KIND_STORE | KIND_AMO)) !== 0 ? ACCESS_STORE : ACCESS_LOAD;
+    if (offset + size > 4096) return this.crossing(lo, hi, size, access);
+    const hit = this.tlb.lookup(this.dataContext, lo, hi, access === ACCESS_STORE ? TAG_WRITE : TAG_READ);
+    if (hit >= 0) return this.goOn(hit + offset);
+    const outcome = this.locate(lo, hi, access);
+    if (outcome !== WALK_OK) return this.refuse(outcome, access, lo, hi);
+    if (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return this.device(lo, hi, offset, kind, access);
+    const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
+    if (!this.fill(lo, hi, page, access, size)) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
+    if (access === ACCESS_STORE) {
+      if (page === this.watchedPage) return this.watchedStore(page + offset, size, kind);
+      this.codeStored(page + offset, size);
+    }
+    return this.goOn(page + offset);
+  }
+
+  /** Cold.fetchMiss. */
+  fetchMiss(): number {
+    const lo = this.words[(this.block + PC) >> 2]!, hi = this.words[(this.block + PC + 4) >> 2]!;
+    const page = this.fetchPage(lo, hi, 2);
+    if (page < 0) return SLOW_TRAP;
+    this.tlb.fillFetch(this.fetchContext, lo, hi, this.code.recordsOf((page - RAM_OFFSET) >>> 12), this.pte, this.level);
+    this.stats.fetchFills++;
+    return 0;
+  }
+
+  /** Cold.fetchSecond. */
+  fetchSecond(): number {
+    const lo = this.words[(this.block + PC) >> 2]!, hi = this.words[(this.block + PC + 4) >> 2]!;
+    const next = (lo + 2) | 0;
+    return this.fetchPage(next, next === 0 ? (hi + 1) | 0 : hi, 2);
+  }
+
+  // ---- inside ----
+
+  /** Finds the frame of an address: ppn, pte, level. => WALK_* */
+  private locate(lo: number, hi: number, access: number): number {
+    const fetch = access === ACCESS_FETCH, priv = fetch ? this.fetchPriv : this.dataPriv, { walker } = this;
+    if (priv === PRIV_M || walker.levels === 0) {
+      this.ppn = (hi >>> 0) * 0x100000 + (lo >>> 12);
+      this.pte = PTE_R | PTE_W | PTE_X | PTE_A | PTE_D;
+      this.level = 0;
+      return this.ppn < PFN_LIMIT ? WALK_OK : WALK_ACCESS_FAULT;
+    }
+    if (this.hostile !== null) return this.locateHostile(this.hostile, lo, hi, access, priv);
+    const outcome = walker.walk(lo, hi, access, priv);
+    this.ppn = walker.ppn;
+    this.pte = walker.pte;
+    this.level = walker.level;
+    return outcome;
+  }
+
+  /** Searches the unbounded map first, and believes it: rights that are missing there are missing. */
+  private locateHostile(hostile: HostileMemory, lo: number, hi: number, access: number, priv: number): number {
+    const { walker } = this, vpn = hi * 0x100000 + (lo >>> 12), flags = access === ACCESS_FETCH ? priv : this.dataFlags;
+    const kept = walker.canonical(hi) ? hostile.find(this.satpLo, this.satpHi, flags, vpn) : undefined;
+    const lacksDirty = kept !== undefined && access === ACCESS_STORE && (kept.pte & PTE_D) === 0;
+    if (kept !== undefined && !(lacksDirty && walker.updatesAD)) {
+      if (lacksDirty || !walker.permits(kept.pte, access, priv)) return WALK_PAGE_FAULT;
+      this.ppn = kept.ppn;
+      this.pte = kept.pte;
+      this.level = kept.level;
+      return WALK_OK;
+    }
+    const outcome = walker.walk(lo, hi, access, priv);
+    if (outcome === WALK_OK) hostile.keep(this.satpLo, this.satpHi, flags, vpn, walker);
+    this.ppn = walker.ppn;
+    this.pte = walker.pte;
+    this.level = walker.level;
+    return outcome;
+  }
+
+  /** Checks PMP for an access to the located frame of RAM, and caches the page if it has one answer. => false: access fault */
+  private fill(lo: number, hi: number, page: number, access: number, size: number): boolean {
+    const { dataPriv, pte, walker } = this, rights = this.pmp.page(this.ppn * 4096, dataPriv);
+    if (rights === PMP_MIXED) return this.pmp.allows(this.ppn * 4096 + (lo & 4095), size, access, dataPriv);
+    if ((rights & access) === 0) return false;
+    const bare = dataPriv === PRIV_M || walker.levels === 0;
+    const read = (rights & PMP_R) !== 0 && (bare || walker.permits(pte, ACCESS_LOAD, dataPriv));
+    const write = (rights & PMP_W) !== 0 && (pte & PTE_D) !== 0 && (bare || walker.permits(pte, ACCESS_STORE, dataPriv))
+      && page !== this.watchedPage && this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 0;
+    this.tlb.fillData(this.dataContext, lo, hi, page, read, write, pte, this.level);
+    this.stats.fills++;
+    return true;
+  }
+
+  /** A device register. Atomics do not reach devices. */
+  private device(lo: number, hi: number, offset: number, kind: number, access: number): number {
+    const { bus, words } = this, size = (kind & KIND_SIZE) as AccessSize, pa = this.ppn * 4096 + offset, value = (this.block + SCRATCH_VALUE) >> 2;
+    this.stats.mmio++;
+    if ((kind & (KIND_AMO | KIND_LR)) !== 0 || !this.pmp.allows(pa, size, access, this.dataPriv)) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
+    if (access === ACCESS_STORE) {
+      bus.write(pa, size, words[value]!, words[value + 1]!);
+      return bus.fault ? this.refuse(WALK_ACCESS_FAULT, access, lo, hi) : SLOW_DONE;
+    }
+    const low = bus.read(pa, size);
+    if (bus.fault) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
+    words[value] = low | 0;
+    words[value + 1] = bus.readHigh() | 0;
+    return this.goOn(this.block + SCRATCH_VALUE);
+  }
+
+  /** An access over the end of a page. Both pages are checked before anything moves; the fault is that of its part. */
+  private crossing(lo: number, hi: number, size: number, access: number): number {
+    const { bytes } = this, inFirst = 4096 - (lo & 4095), nextLo = (lo + inFirst) | 0, nextHi = nextLo === 0 ? (hi + 1) | 0 : hi;
+    this.stats.crossings++;
+    const first = this.ramPage(lo, hi, access, inFirst);
+    if (first < 0) return SLOW_TRAP;
+    const second = this.ramPage(nextLo, nextHi, access, size - inFirst);
+    if (second < 0) return SLOW_TRAP;
+    const value = this.block + SCRATCH_VALUE, from = first + 4096 - inFirst;
+    if (access === ACCESS_LOAD) {
+      bytes.copyWithin(value, from, from + inFirst);
+      bytes.copyWithin(value + inFirst, second, second + size - inFirst);
+      return this.goOn(value);
+    }
+    this.codeStored(from, inFirst);
+    this.codeStored(second, size - inFirst);
+    bytes.copyWithin(from, value, value + inFirst);
+    bytes.copyWithin(second, value + inFirst, value + size);
+    return SLOW_DONE;
+  }
+
+  /** Host offset of the page of RAM for part of an access, or -1 after raise. */
+  private ramPage(lo: number, hi: number, access: number, size: number): number {
+    const hit = this.tlb.lookup(this.dataContext, lo, hi, access === ACCESS_STORE ? TAG_WRITE : TAG_READ);
+    if (hit >= 0) return hit;
+    let outcome = this.locate(lo, hi, access);
+    const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
+    if (outcome === WALK_OK && (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages || !this.fill(lo, hi, page, access, size))) outcome = WALK_ACCESS_FAULT;
+    if (outcome === WALK_OK) return page;
+    this.refuse(outcome, access, lo, hi);
+    return -1;
+  }
+
+  /** Host offset of the page of RAM to fetch from, or -1 after raise. */
+  private fetchPage(lo: number, hi: number, size: number): number {
+    let outcome = this.locate(lo, hi, ACCESS_FETCH);
+    if (outcome === WALK_OK) {
+      const rights = this.pmp.page(this.ppn * 4096, this.fetchPriv);
+      const granted = rights === PMP_MIXED ? this.pmp.allows(this.ppn * 4096 + (lo & 4095), size, PMP_X, this.fetchPriv) : (rights & PMP_X) !== 0;
+      if (granted && this.ppn >= RAM_PFN && this.ppn < RAM_PFN + this.ramPages) return (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
+      outcome = WALK_ACCESS_FAULT;
+    }
+    this.refuse(outcome, ACCESS_FETCH, lo, hi);
+    return -1;
+  }
+
+  private goOn(at: number): number {
+    this.words[(this.block + SCRATCH_AT) >> 2] = at;
+    return SLOW_AT;
+  }
+
+  /** Bytes at a host offset are about to change: what was decoded from them is void. */
+  private codeStored(at: number, size: number): void {
+    if (this.code.hasCode[(at - RAM_OFFSET) >>> 12] === 1) this.code.storeTo(at - RAM_OFFSET, size);
+  }
+
+  private watchedStore(at: number, size: number, kind: number): number {
+    this.codeStored(at, size);
+    if ((kind & KIND_AMO) !== 0) return this.goOn(at);
+    const value = this.block + SCRATCH_VALUE;
+    this.bytes.copyWithin(at, value, value + size);
+    this.onWatchedStore!();
+    return SLOW_DONE;
+  }
+
+  private refuse(outcome: number, access: number, lo: number, hi: number): number {
+    const pageFault = outcome === WALK_PAGE_FAULT;
+    if (pageFault) this.stats.pageFaults++;
+    else this.stats.accessFaults++;
+    const cause = access === ACCESS_FETCH ? (pageFault ? CAUSE_FETCH_PAGE : CAUSE_FETCH_ACCESS)
+      : access === ACCESS_STORE ? (pageFault ? CAUSE_STORE_PAGE : CAUSE_STORE_ACCESS) : pageFault ? CAUSE_LOAD_PAGE : CAUSE_LOAD_ACCESS;
+    this.port.raise(cause, lo, hi);
+    return SLOW_TRAP;
+  }
+}

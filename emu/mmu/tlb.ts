@@ -1,0 +1,302 @@
+// The TLB: what generated code looks up (layout.ts), and what TypeScript must know to fence it.
+//
+//   data entry    read tag | write tag | addend | pte at +20 | listed at +24 | level at +28
+//   fetch entry   tag | records | listed, G and level at +12
+//
+// A context is (satp, privilege, SUM, MXR) and owns a bank; 16 are live, the least recently used one goes first. Each
+// bank remembers which slots were filled, so that flushing costs what filling did. A superpage is cached as fragments
+// of 4 KiB; fencing any address inside drops them all. Only translations are cached, never their absence.
+//
+// Modes: normal; tiny keeps 4 entries; hostile never forgets by itself (hostile.ts), to show each missing fence.
+import {
+  ADDEND, BANK_STRIDE, CONTEXTS, DATA_ENTRIES, DATA_ENTRY, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, NO_TAG, RAM_OFFSET, TAG_READ,
+  TAG_WRITE, TLB_BASE,
+} from "../hart/layout.ts";
+import { PTE_G } from "./walk.ts";
+
+const PTE = 20 / 4, LISTED = 24 / 4, LEVEL = 28 / 4, FETCH_META = 12 / 4;
+const META_LISTED = 1, META_GLOBAL = 2, META_LEVEL_SHIFT = 2;
+const TINY_ENTRIES = 4;
+const MODE_SHIFT = 28, ASID_SHIFT = 12;
+
+/** A cached translation, for ddb and tests. */
+export interface TlbEntry {
+  kind: "data" | "fetch";
+  va: number;
+  pa: number;
+  asid: number;
+  priv: number;
+  global: boolean;
+  level: number;
+  read: boolean;
+  write: boolean;
+}
+
+export class Tlb {
+  readonly tiny: boolean;
+  private readonly words: Int32Array;
+  private readonly firstBank: number;
+
+  // Columns by context: its key, when it was used last, and what its bank holds.
+  private readonly satpLo = new Int32Array(CONTEXTS);
+  private readonly satpHi = new Int32Array(CONTEXTS);
+  /** priv | sum << 2 | mxr << 3, or -1 for a free context. */
+  private readonly flags = new Int32Array(CONTEXTS).fill(-1);
+  private readonly used = new Float64Array(CONTEXTS);
+  private readonly dataFilled: Uint16Array[] = [];
+  private readonly dataCount = new Int32Array(CONTEXTS);
+  private readonly fetchFilled: Uint16Array[] = [];
+  private readonly fetchCount = new Int32Array(CONTEXTS);
+  /** Whether a superpage fragment, or a global entry, was filled since the bank was last empty. */
+  private readonly hasSuper = new Uint8Array(CONTEXTS);
+  private readonly hasGlobal = new Uint8Array(CONTEXTS);
+  private useCount = 0;
+
+  /** Offsets (in words) of the tiny TLB's entries, oldest first; fetch entries are negative. */
+  private readonly tinyRing: number[] = [];
+
+  constructor(buffer: ArrayBufferLike, hartId: number, tiny: boolean) {
+    this.words = new Int32Array(buffer, 0, RAM_OFFSET / 4);
+    this.firstBank = TLB_BASE + hartId * CONTEXTS * BANK_STRIDE;
+    this.tiny = tiny;
+    for (let i = 0; i < CONTEXTS; i++) {
+      this.dataFilled.push(new Uint16Array(DATA_ENTRIES));
+      this.fetchFilled.push(new Uint16Array(FETCH_ENTRIES));
+      this.clearBank(i);
+    }
+  }
+
+  /** Byte offset of a context's bank: its data entries. */
+  bankOf(context: number): number {
+    return this.firstBank + context * BANK_STRIDE;
+  }
+
+  /** The context of a key, made if there is none. */
+  context(satpLo: number, satpHi: number, flags: number): number {
+    let oldest = 0;
+    for (let i = 0; i < CONTEXTS; i++) {
+      if (this.flags[i] === flags && this.satpLo[i] === satpLo && this.satpHi[i] === satpHi) {
+        this.used[i] = ++this.useCount;
+        return i;
+      }
+      if (this.used[i]! < this.used[oldest]!) oldest = i;
+    }
+    this.flush(oldest);
+    this.satpLo[oldest] = satpLo;
+    this.satpHi[oldest] = satpHi;
+    this.flags[oldest] = flags;
+    this.used[oldest] = ++this.useCount;
+    return oldest;
+  }
+
+  /**
+   * Caches a page for loads and stores.
+   *
+   * => page: host offset of the frame; pte: the leaf's low word
+   * => the tags grant what `read` and `write` say: rights, D, PMP and decoded code are the caller's judgement
+   */
+  fillData(context: number, vaLo: number, vaHi: number, page: number, read: boolean, write: boolean, pte: number, level: number): void {
+    const { words } = this, slot = (vaLo >>> 12) & (DATA_ENTRIES - 1), tagLo = vaLo & ~4095;
+    const at = (this.bankOf(context) + slot * DATA_ENTRY) >> 2;
+    if (words[at + LISTED] === 0) {
+      words[at + LISTED] = 1;
+      this.dataFilled[context]![this.dataCount[context]!++] = slot;
+    }
+    words[at + TAG_READ / 4] = read ? tagLo : NO_TAG;
+    words[at + TAG_READ / 4 + 1] = read ? vaHi : NO_TAG;
+    words[at + TAG_WRITE / 4] = write ? tagLo : NO_TAG;
+    words[at + TAG_WRITE / 4 + 1] = write ? vaHi : NO_TAG;
+    words[at + ADDEND / 4] = (page - tagLo) | 0;
+    words[at + PTE] = pte;
+    words[at + LEVEL] = level;
+    if (level > 0) this.hasSuper[context] = 1;
+    if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
+    if (this.tiny) this.remember(at);
+  }
+
+  /** Caches a page for fetches: `records` is the base of its decoded instructions. */
+  fillFetch(context: number, vaLo: number, vaHi: number, records: number, pte: number, level: number): void {
+    const { words } = this, slot = (vaLo >>> 12) & (FETCH_ENTRIES - 1);
+    const at = (this.bankOf(context) + FETCH_IN_BANK + slot * FETCH_ENTRY) >> 2;
+    if (words[at + FETCH_META] === 0) this.fetchFilled[context]![this.fetchCount[context]!++] = slot;
+    words[at] = vaLo & ~4095;
+    words[at + 1] = vaHi;
+    words[at + FETCH_RECORDS / 4] = records;
+    words[at + FETCH_META] = META_LISTED | ((pte & PTE_G) !== 0 ? META_GLOBAL : 0) | (level << META_LEVEL_SHIFT);
+    if (level > 0) this.hasSuper[context] = 1;
+    if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
+    if (this.tiny) this.remember(-at);
+  }
+
+  /** Host offset of a cached page, or -1: for accesses that generated code cannot make itself. `tag` is TAG_READ or TAG_WRITE. */
+  lookup(context: number, vaLo: number, vaHi: number, tag: number): number {
+    const at = (this.bankOf(context) + ((vaLo >>> 12) & (DATA_ENTRIES - 1)) * DATA_ENTRY) >> 2, { words } = this, tagLo = vaLo & ~4095;
+    if (words[at + tag / 4] !== tagLo || words[at + tag / 4 + 1] !== vaHi) return -1;
+    return (words[at + ADDEND / 4]! + tagLo) | 0;
+  }
+
+  // ---- fences ----
+
+  flushAll(): void {
+    for (let i = 0; i < CONTEXTS; i++) if (this.flags[i] !== -1) this.flush(i);
+  }
+
+  /** Drops what an ASID has cached, except global pages. */
+  fenceAsid(asid: number): void {
+    for (let i = 0; i < CONTEXTS; i++) {
+      if (!this.translates(i) || this.asidOf(i) !== asid) continue;
+      if (this.hasGlobal[i] === 0) this.flush(i);
+      else this.dropWhere(i, (_va, _level, global) => !global);
+    }
+  }
+
+  /** Drops a page, and all fragments of a superpage around it. => asid -1: of every address space, and global ones */
+  fenceVa(vaLo: number, vaHi: number, asid: number): void {
+    const va = vaHi * 4294967296 + (vaLo >>> 0);
+    for (let i = 0; i < CONTEXTS; i++) {
+      if (!this.translates(i) || (asid >= 0 && this.asidOf(i) !== asid)) continue;
+      if (this.hasSuper[i] !== 0) this.dropWhere(i, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
+      else this.dropPage(i, vaLo, vaHi, asid >= 0);
+    }
+  }
+
+  /** A page of RAM holds decoded code now: stores to it must come to TypeScript. => page: its host offset */
+  dropWrites(page: number): void {
+    const { words } = this;
+    for (let i = 0; i < CONTEXTS; i++) {
+      const bank = this.bankOf(i), slots = this.dataFilled[i]!;
+      for (let n = this.dataCount[i]! - 1; n >= 0; n--) {
+        const at = (bank + slots[n]! * DATA_ENTRY) >> 2, tagLo = words[at + TAG_WRITE / 4]!;
+        if (words[at + TAG_WRITE / 4 + 1] === NO_TAG && tagLo === NO_TAG) continue;
+        if (((words[at + ADDEND / 4]! + tagLo) | 0) === page) words[at + TAG_WRITE / 4] = words[at + TAG_WRITE / 4 + 1] = NO_TAG;
+      }
+    }
+  }
+
+  /** Decoded instructions moved away from `records`: no fetch entry may lead there. */
+  dropRecords(records: number): void {
+    const { words } = this;
+    for (let i = 0; i < CONTEXTS; i++) {
+      const bank = this.bankOf(i) + FETCH_IN_BANK, slots = this.fetchFilled[i]!;
+      for (let n = this.fetchCount[i]! - 1; n >= 0; n--) {
+        const at = (bank + slots[n]! * FETCH_ENTRY) >> 2;
+        if (words[at + FETCH_RECORDS / 4] === records) words[at] = words[at + 1] = NO_TAG;
+      }
+    }
+  }
+
+  // ---- questions ----
+
+  /** Everything cached. `frameOf` turns a record base into a physical page. */
+  entries(frameOf: (records: number) => number): TlbEntry[] {
+    const { words } = this, found: TlbEntry[] = [];
+    for (let i = 0; i < CONTEXTS; i++) {
+      const common = { asid: this.asidOf(i), priv: this.flags[i]! & 3 };
+      for (let n = 0; n < this.dataCount[i]!; n++) {
+        const at = (this.bankOf(i) + this.dataFilled[i]![n]! * DATA_ENTRY) >> 2;
+        const read = words[at + 1] !== NO_TAG || words[at] !== NO_TAG, write = words[at + 3] !== NO_TAG || words[at + 2] !== NO_TAG;
+        if (!read && !write) continue;
+        const lo = words[read ? at : at + 2]!, hi = words[read ? at + 1 : at + 3]!;
+        const page = (words[at + ADDEND / 4]! + lo) | 0;
+        found.push({
+          kind: "data", va: hi * 4294967296 + (lo >>> 0), pa: page - RAM_OFFSET + 0x80000000, ...common, read, write,
+          global: (words[at + PTE]! & PTE_G) !== 0, level: words[at + LEVEL]!,
+        });
+      }
+      for (let n = 0; n < this.fetchCount[i]!; n++) {
+        const at = (this.bankOf(i) + FETCH_IN_BANK + this.fetchFilled[i]![n]! * FETCH_ENTRY) >> 2, meta = words[at + FETCH_META]!;
+        if (words[at] === NO_TAG && words[at + 1] === NO_TAG) continue;
+        found.push({
+          kind: "fetch", va: words[at + 1]! * 4294967296 + (words[at]! >>> 0), pa: frameOf(words[at + FETCH_RECORDS / 4]!), ...common, read: false,
+          write: false, global: (meta & META_GLOBAL) !== 0, level: meta >> META_LEVEL_SHIFT,
+        });
+      }
+    }
+    return found;
+  }
+
+  // ---- inside ----
+
+  private translates(context: number): boolean {
+    return this.flags[context] !== -1 && this.satpHi[context]! >>> MODE_SHIFT !== 0;
+  }
+
+  private asidOf(context: number): number {
+    return (this.satpHi[context]! >>> ASID_SHIFT) & 0xffff;
+  }
+
+  /** Empties a bank by what was filled. */
+  private flush(context: number): void {
+    const { words } = this, bank = this.bankOf(context);
+    const data = this.dataFilled[context]!, fetch = this.fetchFilled[context]!;
+    for (let n = this.dataCount[context]! - 1; n >= 0; n--) {
+      const at = (bank + data[n]! * DATA_ENTRY) >> 2;
+      words[at] = words[at + 1] = words[at + 2] = words[at + 3] = NO_TAG;
+      words[at + LISTED] = 0;
+    }
+    for (let n = this.fetchCount[context]! - 1; n >= 0; n--) {
+      const at = (bank + FETCH_IN_BANK + fetch[n]! * FETCH_ENTRY) >> 2;
+      words[at] = words[at + 1] = NO_TAG;
+      words[at + FETCH_META] = 0;
+    }
+    this.dataCount[context] = this.fetchCount[context] = 0;
+    this.hasSuper[context] = this.hasGlobal[context] = 0;
+  }
+
+  /** Empties a bank of unknown content. */
+  private clearBank(context: number): void {
+    const { words } = this, bank = this.bankOf(context) >> 2;
+    for (let at = bank; at < bank + BANK_STRIDE / 4; at++) words[at] = NO_TAG;
+    for (let n = 0; n < DATA_ENTRIES; n++) words[bank + (n * DATA_ENTRY) / 4 + LISTED] = 0;
+    for (let n = 0; n < FETCH_ENTRIES; n++) words[bank + (FETCH_IN_BANK + n * FETCH_ENTRY) / 4 + FETCH_META] = 0;
+  }
+
+  /** Drops one page's own entries. */
+  private dropPage(context: number, vaLo: number, vaHi: number, keepGlobal: boolean): void {
+    const { words } = this, bank = this.bankOf(context), tagLo = vaLo & ~4095;
+    const at = (bank + ((vaLo >>> 12) & (DATA_ENTRIES - 1)) * DATA_ENTRY) >> 2;
+    if (!keepGlobal || (words[at + PTE]! & PTE_G) === 0) {
+      if (words[at] === tagLo && words[at + 1] === vaHi) words[at] = words[at + 1] = NO_TAG;
+      if (words[at + 2] === tagLo && words[at + 3] === vaHi) words[at + 2] = words[at + 3] = NO_TAG;
+    }
+    const fetchAt = (bank + FETCH_IN_BANK + ((vaLo >>> 12) & (FETCH_ENTRIES - 1)) * FETCH_ENTRY) >> 2;
+    if (keepGlobal && (words[fetchAt + FETCH_META]! & META_GLOBAL) !== 0) return;
+    if (words[fetchAt] === tagLo && words[fetchAt + 1] === vaHi) words[fetchAt] = words[fetchAt + 1] = NO_TAG;
+  }
+
+  /** Drops the entries of which a predicate over (va, level, global) holds. */
+  private dropWhere(context: number, gone: (va: number, level: number, global: boolean) => boolean): void {
+    const { words } = this, bank = this.bankOf(context);
+    for (let n = this.dataCount[context]! - 1; n >= 0; n--) {
+      const at = (bank + this.dataFilled[context]![n]! * DATA_ENTRY) >> 2, global = (words[at + PTE]! & PTE_G) !== 0;
+      for (let tag = at; tag <= at + 2; tag += 2) {
+        const lo = words[tag]!, hi = words[tag + 1]!;
+        if (lo === NO_TAG && hi === NO_TAG) continue;
+        if (gone(hi * 4294967296 + (lo >>> 0), words[at + LEVEL]!, global)) words[tag] = words[tag + 1] = NO_TAG;
+      }
+    }
+    for (let n = this.fetchCount[context]! - 1; n >= 0; n--) {
+      const at = (bank + FETCH_IN_BANK + this.fetchFilled[context]![n]! * FETCH_ENTRY) >> 2, lo = words[at]!, hi = words[at + 1]!;
+      if (lo === NO_TAG && hi === NO_TAG) continue;
+      const meta = words[at + FETCH_META]!;
+      if (gone(hi * 4294967296 + (lo >>> 0), meta >> META_LEVEL_SHIFT, (meta & META_GLOBAL) !== 0)) words[at] = words[at + 1] = NO_TAG;
+    }
+  }
+
+  /** Makes room in the tiny TLB for the entry at a word offset (negative: a fetch entry). */
+  private remember(at: number): void {
+    const { tinyRing, words } = this, known = tinyRing.indexOf(at);
+    if (known >= 0) tinyRing.splice(known, 1);
+    tinyRing.push(at);
+    if (tinyRing.length <= TINY_ENTRIES) return;
+    const oldest = tinyRing.shift()!, where = Math.abs(oldest);
+    words[where] = words[where + 1] = NO_TAG;
+    if (oldest > 0) words[where + 2] = words[where + 3] = NO_TAG;
+  }
+}
+
+/** Whether two addresses lie in one page of a level. */
+export function samePage(a: number, b: number, level: number): boolean {
+  const size = level === 0 ? 0x1000 : level === 1 ? 0x200000 : level === 2 ? 0x40000000 : 0x8000000000;
+  return Math.floor(a / size) === Math.floor(b / size);
+}
