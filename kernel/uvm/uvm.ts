@@ -7,6 +7,7 @@ import { KASSERT } from "../lib/kassert.ts";
 import type { KContext } from "../lib/kthread.ts";
 import type { Hal } from "../hal/hal.ts";
 import { type Pmap, PmapModule, type PmapPages } from "../hal/pmap.ts";
+import { UserCopy } from "../hal/usercopy.ts";
 import type { Amap } from "./amap.ts";
 import { Anons } from "./anon.ts";
 import { FaultInfo } from "./fault.ts";
@@ -41,6 +42,8 @@ export class Uvm {
   readonly aobjs = new Set<UvmObject>();
   /** The record of uvmFaultFast, which cannot be interrupted. */
   readonly fastFault: FaultInfo;
+  /** Copies from and to user memory; set by uvmInit. */
+  user!: UserCopy;
 
   constructor(ctx: KContext, frames: Frames, reserved: ReservedFrames, makePmap: (pages: PmapPages) => PmapModule) {
     const nframes = frames.npages;
@@ -107,5 +110,6 @@ export function uvmInit(hal: Hal, ctx: KContext): Uvm {
   if (machine.initrd) reserved.push(frames(machine.initrd.pa, machine.initrd.len));
   const uvm = new Uvm(ctx, hal.mem, reserved, (pages) => new PmapModule(hal, ctx, pages));
   hal.pmap = uvm.pmap;
+  uvm.user = new UserCopy(hal.mem, uvm.pmap);
   return uvm;
 }

@@ -1,0 +1,429 @@
+// pmap: Sv39 page tables in guest RAM (uvm-spec section 6).
+//
+//   PTE   63..54: 0 | PPN 53..10 | RSW: 9 WIRED, 8 MANAGED | D A G U X W R V
+//
+// RAM ends below 16 GiB, so that a PTE's number and flags fit its low word; the high word stays 0. A user pmap's root holds
+// the kernel half, which never changes after boot. Invalidations collect until pmapUpdate; pmapPageProtect completes its own.
+// One lock, innermost; nothing here sleeps. Tables are frames that the page allocator gives (PmapPages).
+import { ENOMEM } from "../lib/errno.ts";
+import { KASSERT } from "../lib/kassert.ts";
+import { KLock, RANK_PMAP } from "../lib/klock.ts";
+import type { KContext } from "../lib/kthread.ts";
+import { Asids } from "./asid.ts";
+import type { Hal } from "./hal.ts";
+import { PAGE_SIZE, type PhysMem, RAM_BASE } from "./physmem.ts";
+import { PMAP_CANFAIL, PMAP_WIRED, PROT_EXEC, PROT_READ, PROT_WRITE } from "./prot.ts";
+import { ATTR_MODIFIED, ATTR_REFERENCED, PvLists } from "./pvlist.ts";
+import { TlbFlush } from "./tlbflush.ts";
+export { PMAP_CANFAIL, PMAP_WIRED } from "./prot.ts";
+
+export const PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A = 64, PTE_D = 128, PTE_MANAGED = 256, PTE_WIRED = 512;
+const LEAF = PTE_R | PTE_W | PTE_X, RAM_PFN = RAM_BASE / PAGE_SIZE, WORDS = PAGE_SIZE / 4, ENTRIES = 512, MEGA = 512, GIGA = 512 * 512;
+/** All RAM, readable and writable by the kernel: the bottom of the kernel half. */
+export const DIRECT_MAP = -(2 ** 38);
+/** Root entries whose tables exist from boot: the last 2 GiB. */
+const KERNEL_ROOTS = [510, 511];
+
+/** What the pmap needs of the page allocator. */
+export interface PmapPages {
+  /** A zeroed frame for a table, or 0. */
+  allocTablePage(kernel: boolean): number;
+  freeTablePage(pg: number): void;
+  /** Asserts that the frame may be mapped writable: not loaned, not PG_RDONLY, not free. */
+  assertMayMapWrite(pg: number): void;
+  isManaged(pg: number): boolean;
+}
+
+/** An address space. */
+export class Pmap {
+  readonly isKernel: boolean;
+  readonly rootPg: number;
+  asid = 0;
+  /** Generation of the ASID; see asid.ts. */
+  generation = 0;
+  refs = 1;
+  /** Leaf mappings, and those that are wired. */
+  residentCount = 0;
+  wiredCount = 0;
+  /** Frames of its tables, the root included. */
+  readonly tables: number[] = [];
+  /** The leaf table used last, and which 2 MiB it maps: faults cluster. */
+  lastTable = 0;
+  lastMega = -1;
+
+  constructor(rootPg: number, isKernel: boolean) {
+    this.rootPg = rootPg;
+    this.isKernel = isKernel;
+    this.tables.push(rootPg);
+  }
+}
+
+/** The leaf that translates an address. */
+export interface PmapLeaf { readonly level: number; readonly pteLo: number; readonly pteHi: number; readonly ptePa: number }
+
+export class PmapModule {
+  readonly lock: KLock;
+  readonly kernelPmap: Pmap;
+  readonly pv: PvLists;
+  readonly asids: Asids;
+  readonly flush: TlbFlush;
+  readonly stats = { fixups: 0, spuriousFaults: 0, enters: 0, tablePages: 0 };
+  /** The pmap whose tables the hart walks. */
+  active: Pmap | null = null;
+  private readonly hal: Hal;
+  private readonly mem: PhysMem;
+  private readonly i32: Int32Array;
+  private readonly pages: PmapPages;
+
+  constructor(hal: Hal, ctx: KContext, pages: PmapPages) {
+    this.hal = hal;
+    this.mem = hal.mem;
+    this.i32 = hal.mem.i32;
+    this.pages = pages;
+    this.lock = new KLock(ctx, "pmap", RANK_PMAP);
+    this.pv = new PvLists(hal.mem.npages);
+    this.asids = new Asids(hal.asidBits(), () => this.flush.all());
+    this.flush = new TlbFlush(hal.machine.hart, this.asids);
+    const root = pages.allocTablePage(true);
+    KASSERT(root !== 0, "no frame for the kernel's root page table");
+    this.kernelPmap = new Pmap(root, true);
+    this.buildKernelHalf();
+    this.pmapActivate(this.kernelPmap);
+  }
+
+  // ---- the kernel half ----
+
+  /** Direct map with the largest leaves that fit, and the tables that every pmap will share. */
+  private buildKernelHalf(): void {
+    const pm = this.kernelPmap, leaf = PTE_V | PTE_R | PTE_W | PTE_G | PTE_A | PTE_D | PTE_WIRED, npages = this.mem.npages;
+    for (let pg = 0; pg < npages;) {
+      const span = pg % GIGA === 0 && pg + GIGA <= npages ? GIGA : pg % MEGA === 0 && pg + MEGA <= npages ? MEGA : 1;
+      const level = span === GIGA ? 2 : span === MEGA ? 1 : 0;
+      const at = this.entryAt(pm, DIRECT_MAP / PAGE_SIZE + pg, level, true);
+      KASSERT(at >= 0, "no frame for the direct map's tables");
+      this.i32[at] = ((RAM_PFN + pg) << 10) | leaf;
+      pg += span;
+    }
+    for (const index of KERNEL_ROOTS) KASSERT(this.tableBelow(pm, pm.rootPg * WORDS + index * 2) !== 0, "no frame for a kernel table");
+  }
+
+  // ---- tables ----
+
+  /** The table that a non-leaf entry points to; makes one. => its frame, or 0: no memory */
+  private tableBelow(pm: Pmap, at: number): number {
+    const pte = this.i32[at]!;
+    if ((pte & PTE_V) !== 0) return (pte >>> 10) - RAM_PFN;
+    const pg = this.pages.allocTablePage(pm.isKernel);
+    if (pg === 0) return 0;
+    this.i32[at] = ((RAM_PFN + pg) << 10) | PTE_V;
+    pm.tables.push(pg);
+    this.stats.tablePages++;
+    return pg;
+  }
+
+  /** Word index of the entry for a page number at a level. => -1 when a table is missing (and cannot be had) or a superpage is in the way */
+  private entryAt(pm: Pmap, vpn: number, level: number, make: boolean): number {
+    if (level === 0 && vpn >> 9 === pm.lastMega) return pm.lastTable * WORDS + (vpn & 511) * 2;
+    let table = pm.rootPg;
+    for (let l = 2; l > level; l--) {
+      const at = table * WORDS + ((vpn >> (9 * l)) & 511) * 2, pte = this.i32[at]!;
+      if ((pte & PTE_V) !== 0) {
+        if ((pte & LEAF) !== 0) return -1;
+        table = (pte >>> 10) - RAM_PFN;
+      } else {
+        table = make ? this.tableBelow(pm, at) : 0;
+        if (table === 0) return -1;
+      }
+    }
+    if (level === 0) {
+      pm.lastMega = vpn >> 9;
+      pm.lastTable = table;
+    }
+    return table * WORDS + ((vpn >> (9 * level)) & 511) * 2;
+  }
+
+  /** Word index of the leaf that translates the page number, at any level, or -1. `leafLevel` tells the level. */
+  private leafAt(pm: Pmap, vpn: number): number {
+    let table = pm.rootPg;
+    for (let l = 2; l >= 0; l--) {
+      const at = table * WORDS + ((vpn >> (9 * l)) & 511) * 2, pte = this.i32[at]!;
+      if ((pte & PTE_V) === 0) return -1;
+      if ((pte & LEAF) !== 0) {
+        this.leafLevel = l;
+        return at;
+      }
+      table = (pte >>> 10) - RAM_PFN;
+    }
+    return -1;
+  }
+
+  private leafLevel = 0;
+
+  // ---- life ----
+
+  /** A new user pmap with the kernel half. BSD: pmap_create(9). => the pmap, or -ENOMEM */
+  pmapCreate(): Pmap | number {
+    const root = this.pages.allocTablePage(false);
+    if (root === 0) return -ENOMEM;
+    const half = ENTRIES / 2 * 2, from = this.kernelPmap.rootPg * WORDS + half;
+    this.i32.copyWithin(root * WORDS + half, from, from + half);
+    return new Pmap(root, false);
+  }
+
+  pmapReference(pm: Pmap): void {
+    pm.refs++;
+  }
+
+  /** Drops a reference; the last one frees tables and ASID. => the last one: nothing is mapped */
+  pmapDestroy(pm: Pmap): void {
+    if (--pm.refs > 0) return;
+    KASSERT(pm.residentCount === 0, `pmap destroyed with ${pm.residentCount} mappings`);
+    if (this.active === pm) this.pmapActivate(this.kernelPmap);
+    this.flush.forget(pm);
+    for (const pg of pm.tables) this.pages.freeTablePage(pg);
+    this.stats.tablePages -= pm.tables.length - 1;
+    pm.tables.length = 0;
+    pm.lastMega = -1;
+  }
+
+  /** Makes the hart walk this pmap's tables. */
+  pmapActivate(pm: Pmap): void {
+    if (this.active === pm && this.asids.isLive(pm)) return;
+    this.asids.assign(pm);
+    this.active = pm;
+    this.hal.machine.hart.setSatp(RAM_PFN + pm.rootPg, pm.asid);
+  }
+
+  // ---- mapping ----
+
+  /**
+   * Maps a page. BSD: pmap_enter(9), uvm-spec 6.4. Replaces what was at va.
+   *
+   * => va and pa page aligned; flags: access | PMAP_WIRED | PMAP_CANFAIL
+   * => 0, or -ENOMEM with nothing mapped at va (PMAP_CANFAIL only)
+   */
+  pmapEnter(pm: Pmap, va: number, pa: number, prot: number, flags: number): number {
+    const vpn = Math.floor(va / PAGE_SIZE), pg = Math.floor(pa / PAGE_SIZE) - RAM_PFN, { i32 } = this;
+    this.stats.enters++;
+    const at = this.hal.failPmapEnter() ? -1 : this.entryAt(pm, vpn, 0, true);
+    if (at < 0) {
+      KASSERT((flags & PMAP_CANFAIL) !== 0, "pmapEnter: no frame for a table");
+      this.pmapRemove(pm, va, va + PAGE_SIZE);
+      return -ENOMEM;
+    }
+    const managed = pg >= 0 && pg < this.mem.npages && this.pages.isManaged(pg);
+    if (managed && (prot & PROT_WRITE) !== 0) this.pages.assertMayMapWrite(pg);
+    const before = i32[at]!;
+    let keepPv = false;
+    if ((before & PTE_V) !== 0) {
+      keepPv = managed && (before & PTE_MANAGED) !== 0 && (before >>> 10) - RAM_PFN === pg;
+      this.unmap(pm, vpn, at, keepPv);
+    }
+    if (managed) {
+      if (!keepPv) this.pv.add(pg, pm, vpn);
+      this.pv.attrs[pg]! |= ((flags & 7) !== 0 ? ATTR_REFERENCED : 0) | ((flags & prot & PROT_WRITE) !== 0 ? ATTR_MODIFIED : 0);
+    }
+    pm.residentCount++;
+    if ((flags & PMAP_WIRED) !== 0) pm.wiredCount++;
+    i32[at] = ((RAM_PFN + pg) << 10) | leafBits(prot, flags, pm.isKernel) | (managed ? PTE_MANAGED : 0);
+    // A PTE that the hart may have seen as invalid needs no fence; one that was valid had its old form collected by unmap.
+    return 0;
+  }
+
+  /** Takes a valid leaf out: folds A and D, counts, reverse mapping (unless kept), fence. */
+  private unmap(pm: Pmap, vpn: number, at: number, keepPv: boolean): void {
+    const pte = this.i32[at]!;
+    this.i32[at] = 0;
+    pm.residentCount--;
+    if ((pte & PTE_WIRED) !== 0) pm.wiredCount--;
+    if ((pte & PTE_MANAGED) !== 0) {
+      const pg = (pte >>> 10) - RAM_PFN;
+      this.fold(pg, pte);
+      if (!keepPv) this.pv.remove(pg, pm, vpn);
+    }
+    this.flush.collect(pm, vpn);
+  }
+
+  private fold(pg: number, pte: number): void {
+    this.pv.attrs[pg]! |= ((pte & PTE_A) !== 0 ? ATTR_REFERENCED : 0) | ((pte & PTE_D) !== 0 ? ATTR_MODIFIED : 0);
+  }
+
+  /** Calls for each valid leaf of 4 KiB in [sva, eva); holes of 2 MiB and 1 GiB are stepped over. */
+  private eachLeaf(pm: Pmap, sva: number, eva: number, f: (vpn: number, at: number) => void): void {
+    const end = Math.ceil(eva / PAGE_SIZE);
+    for (let vpn = Math.floor(sva / PAGE_SIZE); vpn < end;) {
+      const at = this.entryAt(pm, vpn, 0, false);
+      if (at < 0) {
+        const root = this.i32[pm.rootPg * WORDS + ((vpn >> 18) & 511) * 2]!, span = (root & PTE_V) === 0 ? GIGA : MEGA;
+        vpn = (Math.floor(vpn / span) + 1) * span;
+        continue;
+      }
+      const stop = Math.min(end, (vpn | 511) + 1);
+      for (let entry = at; vpn < stop; vpn++, entry += 2) if ((this.i32[entry]! & PTE_V) !== 0) f(vpn, entry);
+    }
+  }
+
+  /** Removes mappings, managed or not. BSD: pmap_remove(9). */
+  pmapRemove(pm: Pmap, sva: number, eva: number): void {
+    if (pm.residentCount === 0) return;
+    this.eachLeaf(pm, sva, eva, (vpn, at) => this.unmap(pm, vpn, at, false));
+  }
+
+  /** Removes everything: forgets the ASID instead of fencing each page. BSD: pmap_remove_all(9). */
+  pmapRemoveAll(pm: Pmap): void {
+    KASSERT(!pm.isKernel, "the kernel's map is removed whole");
+    this.flush.forget(pm);
+    this.asids.drop(pm);
+    this.pmapRemove(pm, 0, -DIRECT_MAP);
+    if (this.active === pm) {
+      this.active = null;
+      this.pmapActivate(pm);
+    }
+  }
+
+  /** Takes rights away from a range; never adds any. BSD: pmap_protect(9). */
+  pmapProtect(pm: Pmap, sva: number, eva: number, prot: number): void {
+    if ((prot & PROT_READ) === 0 && (prot & (PROT_WRITE | PROT_EXEC)) === 0) return this.pmapRemove(pm, sva, eva);
+    const drop = ((prot & PROT_WRITE) === 0 ? PTE_W | PTE_D : 0) | ((prot & PROT_EXEC) === 0 ? PTE_X : 0);
+    this.eachLeaf(pm, sva, eva, (vpn, at) => this.weaken(pm, vpn, at, drop));
+  }
+
+  private weaken(pm: Pmap, vpn: number, at: number, drop: number): void {
+    const pte = this.i32[at]!;
+    if ((pte & drop) === 0) return;
+    if ((pte & PTE_MANAGED) !== 0) this.fold((pte >>> 10) - RAM_PFN, pte);
+    this.i32[at] = pte & ~drop;
+    this.flush.collect(pm, vpn);
+  }
+
+  /** Lowers all managed mappings of a frame. Completes its fences. BSD: pmap_page_protect(9). */
+  pmapPageProtect(pg: number, prot: number): void {
+    const { pv } = this, none = (prot & PROT_READ) === 0;
+    for (let e = pv.first(pg), next = 0; e !== 0; e = next) {
+      next = pv.after(e);
+      const pm = pv.pmapOf(e), vpn = pv.vpnOf(e), at = this.entryAt(pm, vpn, 0, false);
+      if (none) this.unmap(pm, vpn, at, false);
+      else this.weaken(pm, vpn, at, PTE_W | PTE_D);
+    }
+    this.flush.complete();
+  }
+
+  pmapUnwire(pm: Pmap, va: number): void {
+    const at = this.entryAt(pm, Math.floor(va / PAGE_SIZE), 0, false);
+    if (at < 0 || (this.i32[at]! & PTE_WIRED) === 0) return;
+    this.i32[at]! &= ~PTE_WIRED;
+    pm.wiredCount--;
+  }
+
+  // ---- questions ----
+
+  /** The physical address that va translates to, or -1. */
+  pmapExtract(pm: Pmap, va: number): number {
+    const vpn = Math.floor(va / PAGE_SIZE), at = this.leafAt(pm, vpn);
+    if (at < 0) return -1;
+    const inside = this.leafLevel === 0 ? 0 : vpn & (this.leafLevel === 1 ? MEGA - 1 : GIGA - 1);
+    return ((this.i32[at]! >>> 10) + inside) * PAGE_SIZE + (va - vpn * PAGE_SIZE);
+  }
+
+  /** The leaf of va, or null. */
+  pmapWalk(pm: Pmap, va: number): PmapLeaf | null {
+    const at = this.leafAt(pm, Math.floor(va / PAGE_SIZE));
+    return at < 0 ? null : { level: this.leafLevel, pteLo: this.i32[at]!, pteHi: this.i32[at + 1]!, ptePa: RAM_BASE + at * 4 };
+  }
+
+  /** Who maps a frame. */
+  pvList(pg: number): { pm: Pmap; va: number }[] {
+    const list = [];
+    for (let e = this.pv.first(pg); e !== 0; e = this.pv.after(e)) list.push({ pm: this.pv.pmapOf(e), va: this.pv.vpnOf(e) * PAGE_SIZE });
+    return list;
+  }
+
+  // ---- kernel mappings without reverse entries ----
+
+  /** Maps a kernel page: wired, unmanaged. BSD: pmap_kenter_pa(9). => nothing is mapped there */
+  pmapKenterPa(va: number, pa: number, prot: number): void {
+    const pm = this.kernelPmap, at = this.entryAt(pm, Math.floor(va / PAGE_SIZE), 0, true);
+    KASSERT(at >= 0 && (this.i32[at]! & PTE_V) === 0, "kenter over a mapping");
+    const write = (prot & PROT_WRITE) !== 0 ? PTE_W | PTE_D : 0;
+    this.i32[at] = (Math.floor(pa / PAGE_SIZE) << 10) | PTE_V | PTE_R | PTE_A | PTE_G | PTE_WIRED | write;
+    pm.residentCount++;
+    pm.wiredCount++;
+  }
+
+  /** Unmaps kernel pages; harmless where nothing is mapped. BSD: pmap_kremove(9). */
+  pmapKremove(va: number, len: number): void {
+    this.pmapRemove(this.kernelPmap, va, va + len);
+  }
+
+  // ---- referenced and modified ----
+
+  pmapIsModified(pg: number): boolean { return this.has(pg, ATTR_MODIFIED, PTE_D); }
+  pmapIsReferenced(pg: number): boolean { return this.has(pg, ATTR_REFERENCED, PTE_A); }
+  pmapClearModify(pg: number): boolean { return this.clear(pg, ATTR_MODIFIED, PTE_D); }
+  pmapClearReference(pg: number): boolean { return this.clear(pg, ATTR_REFERENCED, PTE_A); }
+
+  private has(pg: number, attr: number, bit: number): boolean {
+    if ((this.pv.attrs[pg]! & attr) !== 0) return true;
+    for (let e = this.pv.first(pg); e !== 0; e = this.pv.after(e)) {
+      if ((this.i32[this.entryAt(this.pv.pmapOf(e), this.pv.vpnOf(e), 0, false)]! & bit) !== 0) return true;
+    }
+    return false;
+  }
+
+  /** Clears an attribute and its bit in every mapping, and fences each. => what it was */
+  private clear(pg: number, attr: number, bit: number): boolean {
+    let was = (this.pv.attrs[pg]! & attr) !== 0;
+    this.pv.attrs[pg]! &= ~attr;
+    for (let e = this.pv.first(pg); e !== 0; e = this.pv.after(e)) {
+      const pm = this.pv.pmapOf(e), at = this.entryAt(pm, this.pv.vpnOf(e), 0, false);
+      if ((this.i32[at]! & bit) === 0) continue;
+      was = true;
+      this.i32[at]! &= ~bit;
+      this.flush.collect(pm, this.pv.vpnOf(e));
+    }
+    this.flush.complete();
+    return was;
+  }
+
+  /**
+   * After a page fault: sets A or D when nothing else is missing, or finds that nothing is (a stale TLB entry).
+   *
+   * => access is PROT_READ, PROT_WRITE or PROT_EXEC
+   * => true: retry the instruction; false: a fault for uvm
+   */
+  pmapFixup(pm: Pmap, va: number, access: number): boolean {
+    const vpn = Math.floor(va / PAGE_SIZE), at = this.leafAt(pm, vpn);
+    if (at < 0) return false;
+    const pte = this.i32[at]!, right = access === PROT_WRITE ? PTE_W : access === PROT_EXEC ? PTE_X : PTE_R;
+    if ((pte & right) === 0 || ((pte & PTE_U) !== 0) === pm.isKernel) return false;
+    const want = access === PROT_WRITE ? PTE_A | PTE_D : PTE_A;
+    if ((pte & want) === want) this.stats.spuriousFaults++;
+    else {
+      this.stats.fixups++;
+      this.i32[at] = pte | want;
+      if ((pte & PTE_MANAGED) !== 0) this.fold((pte >>> 10) - RAM_PFN, pte | want);
+    }
+    this.flush.now(pm, vpn);
+    return true;
+  }
+
+  /** All invalidations collected so far take effect. BSD: pmap_update(9). */
+  pmapUpdate(_pm: Pmap): void {
+    this.flush.complete();
+  }
+
+  pmapCopyPage(from: number, to: number): void {
+    this.mem.copyPage(from, to);
+  }
+
+  pmapZeroPage(pg: number): void {
+    this.mem.zeroPage(pg);
+  }
+}
+
+/** The flags of a new leaf, without MANAGED. Write implies read, and so does execute: execute-only pages are not used. */
+function leafBits(prot: number, flags: number, kernel: boolean): number {
+  const write = (prot & PROT_WRITE) !== 0, access = flags & 7;
+  return PTE_V | PTE_R | (write ? PTE_W : 0) | ((prot & PROT_EXEC) !== 0 && !kernel ? PTE_X : 0) | (kernel ? PTE_G : PTE_U)
+    | (access !== 0 ? PTE_A : 0) | (write && (access & PROT_WRITE) !== 0 ? PTE_D : 0) | ((flags & PMAP_WIRED) !== 0 ? PTE_WIRED : 0);
+}
