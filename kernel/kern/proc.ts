@@ -139,9 +139,8 @@ export class Thread extends KThread {
   altStack = new AltStack();
   /** The system call in progress, for restarts; -1 none. */
   syscallNr = -1;
-  /** a0 at entry. */
-  syscallA0Lo = 0;
-  syscallA0Hi = 0;
+  /** RESTART_* of an interrupted call, decided on the way to user mode; 0 none. */
+  pendingRestart = 0;
   /** Deadline that a restarted sleep goes on with; NaN none. */
   restartDeadline = NaN;
   /** CLONE_CHILD_CLEARTID, set_tid_address. */

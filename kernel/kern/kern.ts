@@ -1,0 +1,93 @@
+// The state of kern: every table, and the parts below it. One per kernel; handed to whoever needs it. No module-level state.
+import type { KContext } from "../lib/kthread.ts";
+import type { Hal } from "../hal/hal.ts";
+import type { Uvm } from "../uvm/uvm.ts";
+import type { UvmObject } from "../uvm/object.ts";
+import type { Vfs } from "../vfs/vfs.ts";
+import { Callouts } from "./callout.ts";
+import type { Pgrp } from "./pgrp.ts";
+import type { Process, Thread } from "./proc.ts";
+import type { Random } from "./random.ts";
+import { Scheduler } from "./sched.ts";
+import type { SyscallEntry } from "./trap.ts";
+
+/** Largest pid, and how many threads may exist: 32-bit programs keep pids in shorts. */
+export const PID_MAX = 32768, MAX_THREADS = 4096;
+
+export interface KernOptions {
+  readonly ctx: KContext;
+  readonly hal: Hal;
+  readonly uvm: Uvm;
+  readonly random: Random;
+  /** Seconds since 1970 at power-on. */
+  readonly epochSec: number;
+  readonly syscalls: readonly (SyscallEntry | undefined)[];
+  /** Gets a line a system call; null: no trace. */
+  readonly trace: ((line: string) => void) | null;
+}
+
+export class Kern {
+  readonly ctx: KContext;
+  readonly hal: Hal;
+  readonly uvm: Uvm;
+  readonly random: Random;
+  readonly callouts = new Callouts();
+  readonly sched: Scheduler;
+  readonly syscalls: readonly (SyscallEntry | undefined)[];
+  trace: ((line: string) => void) | null;
+  /** Set once the root is mounted. */
+  vfs!: Vfs;
+  readonly procs = new Map<number, Process>();
+  readonly threads = new Map<number, Thread>();
+  readonly pgrps = new Map<number, Pgrp>();
+  /** pid 1. */
+  init: Process | null = null;
+  private lastPid = 0;
+  hostname = "loanword";
+  domainname = "(none)";
+  /** Offset of CLOCK_REALTIME from the virtual clock. */
+  epochSec: number;
+  /** The page with the signal return instructions. */
+  sigcode: UvmObject | null = null;
+  /** Processes made since boot. */
+  forks = 0;
+  contextSwitches = 0;
+  /** pid 1 ended with this wait status; null while it lives. */
+  haltStatus: number | null = null;
+  /** reboot(2) was called. */
+  haltRequested = false;
+  /** Lines of the kernel's log, for syslog(2). */
+  readonly log: string[] = [];
+
+  constructor(o: KernOptions) {
+    this.ctx = o.ctx;
+    this.hal = o.hal;
+    this.uvm = o.uvm;
+    this.random = o.random;
+    this.epochSec = o.epochSec;
+    this.syscalls = o.syscalls;
+    this.trace = o.trace;
+    this.sched = new Scheduler(this);
+  }
+
+  /** Virtual time in ns since power-on. */
+  now(): number {
+    return this.hal.machine.clock.now;
+  }
+
+  /** A free pid or tid, or 0 when the table is full. */
+  allocPid(): number {
+    if (this.threads.size >= MAX_THREADS) return 0;
+    for (let i = 0; i < PID_MAX; i++) {
+      this.lastPid = this.lastPid + 1 >= PID_MAX ? 2 : this.lastPid + 1;
+      const pid = this.lastPid;
+      if (!this.threads.has(pid) && !this.procs.has(pid) && !this.pgrps.has(pid)) return pid;
+    }
+    return 0;
+  }
+
+  say(line: string): void {
+    this.log.push(line);
+    if (this.log.length > 500) this.log.shift();
+  }
+}

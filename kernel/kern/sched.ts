@@ -1,0 +1,285 @@
+// The scheduler: one run queue, time slices counted in retired instructions, and the kernel's main loop.
+//
+//   run ─► due alarms, callouts, interrupts ─► next thread ─► its kernel code (a generator), then its user code
+//            ▲                                                    │ slice over: to the tail    asleep: on its channel
+//            └── nobody can run: skip virtual time to the next alarm, or "idle": only the outside can wake us
+//
+// Registers move between the hart and a thread's saved copy only when another thread's user code is about to run.
+import { ETIMEDOUT } from "../lib/errno.ts";
+import { KASSERT, panic } from "../lib/kassert.ts";
+import { KThread, type KGen, type Runnable, type Sleep } from "../lib/kthread.ts";
+import { Callout } from "./callout.ts";
+import type { Kern } from "./kern.ts";
+import { Thread } from "./proc.ts";
+import { userAst } from "./signal.ts";
+import { trapDispatch } from "./trap.ts";
+
+/** Instructions a thread runs before another gets its turn. */
+export const SLICE_INSNS = 1_000_000;
+
+/** hart.run's answers (emu/hart/hart.ts). */
+const STOP_INTERRUPT = 2, STOP_TRAP = 1, STOP_HALT = 3;
+
+const CSR_FCSR = 3;
+
+export type RunResult = "budget" | "idle" | "halted";
+
+export class Scheduler implements Runnable {
+  private readonly k: Kern;
+  private readonly queue: KThread[] = [];
+  /** Whose registers are in the hart. */
+  loaded: Thread | null = null;
+  /** hart.instret up to which `loaded` was charged. */
+  private chargedTo = 0;
+  /** Deadlines of sleeps. */
+  private readonly timeouts = new Map<KThread, Callout>();
+  /** An alarm or callout came earlier: recompute the budget. */
+  private isStale = true;
+  /** Set to leave the user loop after this trap (sched_yield). */
+  wantResched = false;
+
+  constructor(k: Kern) {
+    this.k = k;
+    k.callouts.onEarlier = () => {
+      this.isStale = true;
+    };
+  }
+
+  now(): number {
+    return this.k.now();
+  }
+
+  setRunnable(t: KThread): void {
+    const c = this.timeouts.get(t);
+    if (c) {
+      this.k.callouts.cancel(c);
+      this.timeouts.delete(t);
+    }
+    this.queue.push(t);
+  }
+
+  get queueLength(): number {
+    return this.queue.length;
+  }
+
+  /** Starts a kernel thread. */
+  spawnKernel(name: string, body: KGen<void>): KThread {
+    const t = new KThread(name, true);
+    t.coroutine = body;
+    this.queue.push(t);
+    return t;
+  }
+
+  // ---- registers -------------------------------------------------------------------------------------------------
+
+  getPc(t: Thread): number {
+    return this.loaded === t ? this.k.hal.machine.hart.pc : t.savedPc;
+  }
+
+  setPc(t: Thread, pc: number): void {
+    if (this.loaded === t) this.k.hal.machine.hart.pc = pc;
+    else t.savedPc = pc;
+  }
+
+  getFcsr(t: Thread): number {
+    return this.loaded === t ? Number(this.k.hal.machine.hart.readCsr(CSR_FCSR)) : t.savedFcsr;
+  }
+
+  setFcsr(t: Thread, v: number): void {
+    if (this.loaded === t) this.k.hal.machine.hart.writeCsr(CSR_FCSR, BigInt(v >>> 0));
+    else t.savedFcsr = v;
+  }
+
+  /** Takes the loaded thread's registers out of the hart. */
+  unload(): void {
+    const t = this.loaded;
+    if (!t) return;
+    const { hart } = this.k.hal.machine;
+    this.charge();
+    t.savedX.set(hart.x);
+    t.savedF.set(hart.f);
+    t.savedPc = hart.pc;
+    t.savedFcsr = Number(hart.readCsr(CSR_FCSR));
+    t.x = t.savedX;
+    t.f = t.savedF;
+    this.loaded = null;
+  }
+
+  /** Puts a thread's registers and address space into the hart. */
+  private load(t: Thread): void {
+    const { hart } = this.k.hal.machine;
+    if (this.loaded !== t) {
+      this.unload();
+      hart.x.set(t.savedX);
+      hart.f.set(t.savedF);
+      hart.pc = t.savedPc;
+      hart.writeCsr(CSR_FCSR, BigInt(t.savedFcsr));
+      t.x = hart.x;
+      t.f = hart.f;
+      this.loaded = t;
+      this.chargedTo = hart.instret;
+      this.k.contextSwitches++;
+    }
+    this.k.hal.pmap.pmapActivate(t.proc.vmspace.map.pmap);
+  }
+
+  /** Adds the instructions since the last call to the loaded thread's time. */
+  charge(): void {
+    const t = this.loaded, { instret } = this.k.hal.machine.hart;
+    if (t) {
+      t.usedNs += instret - this.chargedTo;
+      t.proc.usage.userNs += instret - this.chargedTo;
+    }
+    this.chargedTo = instret;
+  }
+
+  // ---- the loop --------------------------------------------------------------------------------------------------
+
+  /** Runs the machine for about `maxInsns` instructions. */
+  run(maxInsns: number): RunResult {
+    const { k } = this, { machine } = k.hal, stopAt = machine.hart.instret + maxInsns;
+    machine.clock.onEarlier = () => {
+      this.isStale = true;
+    };
+    for (;;) {
+      if (machine.halted || k.haltStatus !== null) return "halted";
+      this.events();
+      const t = this.queue.shift();
+      if (!t) {
+        if (!this.idle()) return "idle";
+      } else if (machine.hart.instret >= stopAt) {
+        this.queue.unshift(t);
+        return "budget";
+      } else this.dispatch(t, stopAt);
+    }
+  }
+
+  /** Alarms, callouts and interrupts that are due. */
+  private events(): void {
+    const { k } = this, { clock } = k.hal.machine;
+    if (clock.nsToNextAlarm() <= 0) clock.fire();
+    k.callouts.run(clock.now);
+    k.hal.serviceInterrupts();
+  }
+
+  /** Nobody can run. => false: nothing but the outside can change that */
+  private idle(): boolean {
+    const { k } = this, { clock } = k.hal.machine, next = Math.min(clock.nextAlarm(), k.callouts.next());
+    if (next === Infinity) return false;
+    clock.skipTo(next);
+    return true;
+  }
+
+  /** Kernel code of `t` first, then user code, until its slice ends or it sleeps. */
+  private dispatch(t: KThread, stopAt: number): void {
+    const { ctx } = this.k;
+    ctx.cur = t;
+    if (t.coroutine === null || this.advance(t)) {
+      if (t instanceof Thread && !t.isDead) this.userLoop(t, stopAt);
+    }
+    ctx.cur = ctx.bootThread;
+  }
+
+  /** Starts kernel code for the current thread. => true: it ended; false: it sleeps */
+  begin(t: Thread, body: KGen<void>): boolean {
+    t.coroutine = body;
+    return this.advance(t);
+  }
+
+  private advance(t: KThread): boolean {
+    const g = t.coroutine ?? panic(`${t.name} has no kernel code to run`), r = g.next();
+    if (r.done) {
+      KASSERT(t.locks.length === 0, `${t.name} leaves the kernel with ${t.locks.at(-1)?.name} held`);
+      t.coroutine = null;
+      return true;
+    }
+    this.sleepOn(t, r.value);
+    return false;
+  }
+
+  private sleepOn(t: KThread, s: Sleep): void {
+    const { k } = this;
+    if (s.interruptible && t instanceof Thread && t.ast !== 0) {
+      // The signal came before the sleep: it must not be slept through.
+      t.sleepResult = -4;
+      this.queue.push(t);
+      return;
+    }
+    k.ctx.enterSleep(t, s);
+    if (t instanceof Thread) t.proc.usage.voluntary++;
+    if (s.deadlineNs === Infinity) return;
+    const c = new Callout(() => {
+      this.timeouts.delete(t);
+      k.ctx.abortSleep(t, -ETIMEDOUT);
+    });
+    this.timeouts.set(t, c);
+    k.callouts.arm(c, s.deadlineNs);
+  }
+
+  /** Instruction count at which an alarm or callout is due. */
+  private eventInsn(): number {
+    const { k } = this, { machine } = k.hal;
+    this.isStale = false;
+    return Math.min(machine.clock.nextAlarm(), k.callouts.next()) - machine.clock.now + machine.hart.instret;
+  }
+
+  /** User code of `t`. */
+  private userLoop(t: Thread, stopAt: number): void {
+    const { k } = this, { machine } = k.hal, { hart } = machine, sliceEnd = hart.instret + SLICE_INSNS;
+    this.load(t);
+    let until = 0;
+    this.isStale = true;
+    for (;;) {
+      while (t.ast !== 0) {
+        if (!this.begin(t, userAst(k, t)) || t.isDead) return;
+        this.load(t);
+      }
+      if (this.isStale) until = Math.min(sliceEnd, stopAt, this.eventInsn());
+      const budget = until - hart.instret;
+      if (budget <= 0 || this.wantResched) {
+        this.wantResched = false;
+        if (this.pause(t, sliceEnd, stopAt)) return;
+        this.isStale = true;
+        continue;
+      }
+      const stop = hart.run(budget);
+      if (stop === STOP_TRAP) {
+        if (!trapDispatch(k, t) || t.isDead) return;
+        if (this.loaded !== t) this.load(t);
+      } else if (stop === STOP_INTERRUPT) k.hal.serviceInterrupts();
+      else if (stop === STOP_HALT) {
+        this.queue.unshift(t);
+        return;
+      }
+    }
+  }
+
+  /** The budget is used up: why? => true: the thread leaves the CPU, and is queued */
+  private pause(t: Thread, sliceEnd: number, stopAt: number): boolean {
+    const { instret } = this.k.hal.machine.hart;
+    this.events();
+    if (instret >= stopAt && instret < sliceEnd) {
+      this.queue.unshift(t);
+      return true;
+    }
+    if (this.queue.length === 0 && instret < stopAt && instret < sliceEnd) return false;
+    if (instret < sliceEnd && !this.yielded) return false;
+    this.yielded = false;
+    this.queue.push(t);
+    return true;
+  }
+
+  private yielded = false;
+
+  /** sched_yield. */
+  yieldCpu(): void {
+    if (this.queue.length === 0) return;
+    this.wantResched = true;
+    this.yielded = true;
+  }
+
+  /** Interactive state of everything, for ddb. */
+  runQueue(): readonly KThread[] {
+    return this.queue;
+  }
+}
