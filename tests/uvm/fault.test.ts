@@ -131,13 +131,15 @@ function tests(mode: BootOptions): void {
       { advice: ADV_SEQUENTIAL, at: 0, from: 0, to: 7 }, { advice: ADV_SEQUENTIAL, at: 16, from: 16, to: 23 },
       { advice: ADV_SEQUENTIAL, at: 31, from: 31, to: 31 },
     ];
+    const t = boot();
     for (const { advice, at, from, to } of want) {
-      const t = boot(), vm = t.space(), file = mapFile(t, vm, n, { shared: true, advice });
+      const vm = t.space(), file = mapFile(t, vm, n, { shared: true, advice });
       readIn(t, file, ...Array.from({ length: n }, (_, i) => i));
       t.load(vm, VA + at * PAGE);
       const mapped = Array.from({ length: n }, (_, i) => i).filter((i) => t.rights(vm, VA + i * PAGE) !== "");
       assert.equal(mapped, Array.from({ length: to - from + 1 }, (_, i) => from + i), `advice ${advice} at ${at}`);
       t.check();
+      t.free(vm);
     }
   });
 
