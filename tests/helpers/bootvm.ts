@@ -23,6 +23,8 @@ export interface Mmu {
   /** Tries one byte access; -1: it faulted. A store returns 0. */
   load(vm: Vmspace, va: number): number;
   store(vm: Vmspace, va: number, byte: number): number;
+  /** TLB entries that say more than the page tables (INV-41). */
+  staleTlb(): string[];
   /** The bytes of a frame. */
   frame(pg: number): Uint8Array;
 }
@@ -139,9 +141,9 @@ export class TestVm {
     return this.uvm.pageAt(vm.map.pmap, va);
   }
 
-  /** Fails unless every invariant holds and no lock is held. */
+  /** Fails unless every invariant holds, no lock is held, and the TLB agrees with the tables. */
   check(opts: CheckOptions = {}): void {
-    assert.equal(vmcheck(this.uvm, opts), []);
+    assert.equal([...vmcheck(this.uvm, opts), ...this.mmu.staleTlb()], []);
   }
 
   /** The counters that an action changes. */

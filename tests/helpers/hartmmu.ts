@@ -2,6 +2,7 @@
 // of the lower half, which no address space uses.
 import { Machine } from "../../emu/machine.ts";
 import { Hal } from "../../kernel/hal/hal.ts";
+import { PTE_D, PTE_W } from "../../kernel/hal/pmap.ts";
 import { PMAP_CANFAIL, PROT_EXEC, PROT_READ } from "../../kernel/hal/prot.ts";
 import type { KContext } from "../../kernel/lib/kthread.ts";
 import { RAM_BASE, uvmInit } from "../../kernel/uvm/uvm.ts";
@@ -34,8 +35,20 @@ export function hartMmu(ctx: KContext, opts: BootOptions): Mmu {
     hart.x[2 * A1 + 1] = Math.floor(va / 2 ** 32);
     return hart.run(1) === STOP_BUDGET;
   };
+  /** INV-41: no TLB entry of a live address space says more than the tables. */
+  const staleTlb = (): string[] => {
+    const bad: string[] = [], maps = new Map([...uvm.vmspaces].map((vm) => [vm.map.pmap.asid, vm.map.pmap]));
+    for (const entry of machine.tlbEntries()) {
+      const pm = maps.get(entry.asid), va = entry.va - (entry.va % 4096);
+      if (!pm || entry.global || !uvm.pmap.asids.isLive(pm)) continue;
+      const w = uvm.pmap.pmapWalk(pm, va), isWritable = w !== null && (w.pteLo & PTE_W) !== 0 && (w.pteLo & PTE_D) !== 0;
+      if (!w || uvm.pmap.pmapExtract(pm, va) !== entry.pa - (entry.pa % 4096)) bad.push(`INV-41: the TLB maps ${va.toString(16)} to ${entry.pa.toString(16)}`);
+      else if (entry.write && !isWritable) bad.push(`INV-41: the TLB lets ${va.toString(16)} be written`);
+    }
+    return bad;
+  };
   return {
-    uvm,
+    uvm, staleTlb,
     load: (vm, va) => (once(vm, 0, va, 0) ? hart.x[2 * A0]! : -1),
     store: (vm, va, byte) => (once(vm, SB_AT, va, byte) ? 0 : -1),
     frame: (pg) => hal.mem.bytes(RAM_BASE + pg * 4096, 4096),
