@@ -39,6 +39,8 @@ export class CodeCache {
   onCodePage: (ramPage: number) => void = () => {};
   /** A slot is given to another page: whoever points to its records forgets them. */
   onEvict: (records: number) => void = () => {};
+  /** 1 for each RAM page of which PMP forbids a part: its instructions go by the operation for two pages, which asks each time. */
+  readonly guarded: Uint8Array;
   decodes = 0;
   evictions = 0;
 
@@ -48,6 +50,7 @@ export class CodeCache {
     this.ramPages = Math.ceil(ramBytes / 4096);
     this.slotOf = new Int16Array(this.ramPages).fill(NO_SLOT);
     this.hasCode = new Uint8Array(this.ramPages);
+    this.guarded = new Uint8Array(this.ramPages);
     for (let slot = 0; slot < CODE_SLOTS; slot++) {
       const end = (CODE_BASE + slot * CODE_SLOT + PAGE_RECORD_BYTES) / 2;
       this.u16[end] = OP_PAGE_END;
@@ -119,7 +122,8 @@ export class CodeCache {
   decodeAt(record: number): void {
     this.decodes++;
     const at = (RAM_OFFSET + this.ramOffsetOf(record)) / 2, low = this.u16[at]!;
-    if (!isCompressed(low) && (at * 2) % 4096 === 4094) this.u16[(record + REC_OP) / 2] = OP_CROSS;
+    const crosses = !isCompressed(low) && (at * 2) % 4096 === 4094;
+    if (crosses || this.guarded[this.ramOffsetOf(record) >>> 12] === 1) this.u16[(record + REC_OP) / 2] = OP_CROSS;
     else this.u16[(record + REC_OP) / 2] = this.fill(record, low | (isCompressed(low) ? 0 : this.u16[at + 1]! << 16));
   }
 

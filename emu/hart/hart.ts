@@ -55,7 +55,8 @@ export class Hart {
   private privileged: Privileged | null = null;
   private wasmRun: ((left: number) => number) | null = null;
   // The call of generated code under way: its budget, and what leaveSoon took away from the instructions left.
-  private running = false;
+  /** Guest code runs: this is a cold call. */
+  running = false;
   private budget = 0;
   private held = 0;
   private retired = 0;

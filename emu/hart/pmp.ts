@@ -25,6 +25,8 @@ export class Pmp {
   private readonly rights = new Uint8Array(PMP_ENTRIES);
   private active = 0;
   private anyLocked = false;
+  /** The first entry grants everything to everyone: the usual case, answered at once. */
+  private allOpen = false;
 
   /** Grants everything, as firmware does before it enters S-mode. */
   open(): void {
@@ -65,7 +67,7 @@ export class Pmp {
 
   /** => PMP_R|W|X that all bytes of the page grant, or PMP_MIXED when an entry divides it */
   page(pagePa: number, priv: number): number {
-    if (priv === PRIV_M && !this.anyLocked) return PMP_RWX;
+    if (this.allOpen || (priv === PRIV_M && !this.anyLocked)) return PMP_RWX;
     const end = pagePa + 4096;
     for (let i = 0; i < this.active; i++) {
       const from = this.from[i]!, to = this.to[i]!;
@@ -79,6 +81,7 @@ export class Pmp {
 
   /** Whether one access has all of `need` (PMP_R|W|X). */
   allows(pa: number, sizeBytes: number, need: number, priv: number): boolean {
+    if (this.allOpen) return true;
     const end = pa + sizeBytes;
     for (let i = 0; i < this.active; i++) {
       const from = this.from[i]!, to = this.to[i]!;
@@ -113,6 +116,7 @@ export class Pmp {
       this.rights[n++] = cfg;
     }
     this.active = n;
+    this.allOpen = n > 0 && this.from[0] === 0 && this.to[0]! >= 2 ** 56 && (this.rights[0]! & PMP_RWX) === PMP_RWX;
   }
 
   /** Byte address; exact below 2^53, and no access lies above. */

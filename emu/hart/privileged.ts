@@ -138,6 +138,7 @@ export class Privileged implements HartPart, TrapState {
 
   /** run() shall return after the instruction under way, whatever is left of its budget. */
   endSlice(): void {
+    if (!this.hart.running) return;
     this.sliceOver = true;
     this.hart.leaveSoon();
   }
@@ -221,7 +222,7 @@ export class Privileged implements HartPart, TrapState {
   private settle(): boolean {
     const { csrs, mmu } = this, { changed } = csrs;
     csrs.changed = 0;
-    if ((changed & CHANGED_PMP) !== 0) mmu.flushAll();
+    if ((changed & CHANGED_PMP) !== 0) mmu.protectionChanged();
     if ((changed & CHANGED_TRANSLATION) === 0) return (changed & CHANGED_PMP) !== 0;
     const { walker } = mmu, status = csrs.mstatus, mode = csrs.satpHi >>> 28;
     walker.levels = mode === SATP_SV39 ? 3 : mode === SATP_SV48 ? 4 : 0;

@@ -63,6 +63,8 @@ export class Mmu {
   private pte = 0;
   private level = 0;
 
+  /** Whether any page of code is divided by PMP. */
+  private guards = false;
   /** Pages (host offsets) whose stores are watched, and who is told after one; for HTIF. */
   private watchedPage = -1;
   private onWatchedStore: (() => void) | null = null;
@@ -166,11 +168,23 @@ export class Mmu {
     return 0;
   }
 
-  /** Cold.fetchSecond. */
+  /** Cold.fetchSecond; also asked for each instruction on a guarded page, whichever its length. */
   fetchSecond(): number {
     const lo = this.words[(this.block + PC) >> 2]!, hi = this.words[(this.block + PC + 4) >> 2]!;
-    const next = (lo + 2) | 0;
-    return this.fetchPage(next, next === 0 ? (hi + 1) | 0 : hi, 2);
+    if (this.guards) {
+      const page = this.fetchPage(lo, hi, 2), at = page + (lo & 4095);
+      // A 16-bit instruction has no second half.
+      if (page < 0 || (this.bytes[at]! & 3) !== 3) return page < 0 ? -1 : at;
+    }
+    const next = (lo + 2) | 0, page = this.fetchPage(next, next === 0 ? (hi + 1) | 0 : hi, 2);
+    return page < 0 ? -1 : page + (next & 4095);
+  }
+
+  /** PMP changed: nothing cached holds, and which pages are divided is found out anew. */
+  protectionChanged(): void {
+    this.flushAll();
+    if (this.guards) this.code.guarded.fill(0);
+    this.guards = false;
   }
 
   // ---- inside ----
@@ -281,11 +295,22 @@ export class Mmu {
     if (outcome === WALK_OK) {
       const rights = this.pmp.page(this.ppn * 4096, this.fetchPriv);
       const granted = rights === PMP_MIXED ? this.pmp.allows(this.ppn * 4096 + (lo & 4095), size, PMP_X, this.fetchPriv) : (rights & PMP_X) !== 0;
-      if (granted && this.ppn >= RAM_PFN && this.ppn < RAM_PFN + this.ramPages) return (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
+      if (granted && this.ppn >= RAM_PFN && this.ppn < RAM_PFN + this.ramPages) {
+        if (rights === PMP_MIXED) this.guard(this.ppn - RAM_PFN);
+        return (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
+      }
       outcome = WALK_ACCESS_FAULT;
     }
     this.refuse(outcome, ACCESS_FETCH, lo, hi);
     return -1;
+  }
+
+  /** PMP grants a part of the page: each instruction there is checked alone. */
+  private guard(ramPage: number): void {
+    this.guards = true;
+    if (this.code.guarded[ramPage] === 1) return;
+    this.code.guarded[ramPage] = 1;
+    this.code.storeTo(ramPage * 4096, 4096);
   }
 
   private goOn(at: number): number {

@@ -159,6 +159,27 @@ test("PMP guards pages of data and the page tables themselves", () => {
   assert.is(probe.load(VA), LOAD_ACCESS, "the walk is refused its root");
 });
 
+test("fetches from a page that PMP divides are checked one by one", () => {
+  const probe = new MmuProbe(), { hart } = probe.machine, MCAUSE = 0x342, MEPC = 0x341;
+  hart.writeCsr(PMPADDR0, BigInt((DATA + 0x100 + 128 - 4) / 4));
+  hart.writeCsr(PMPADDR0 + 1, (1n << 54n) - 1n);
+  hart.writeCsr(PMPCFG0, 0x1f19n);
+  probe.setSatp(0, 0, 0);
+  assert.is(probe.fetch(DATA + 0xf8), 0);
+  assert.is(probe.fetch(DATA + 0x100), FETCH_ACCESS);
+  assert.is(probe.fetch(DATA + 0x200), 0);
+  // Straight on from granted code into the hole.
+  hart.control.priv = 1;
+  hart.pc = DATA + 0xf0;
+  hart.writeCsr(0x300, 0n);
+  hart.run(10);
+  assert.is(hart.readCsr(MCAUSE), 1n);
+  assert.is(hart.readCsr(MEPC), BigInt(DATA + 0x100));
+  hart.control.priv = 3;
+  hart.writeCsr(PMPCFG0, 0x1f1fn);
+  assert.is(probe.fetch(DATA + 0x100), 0);
+});
+
 test("Sv48 walks four levels", () => {
   const probe = new MmuProbe(), root = probe.newTable(), va = 0x7123_4560_0000;
   probe.map(va, DATA, V | R | W | A | D, 0, root, 4);
