@@ -14,7 +14,9 @@ import type { AccessSize } from "../dev/device.ts";
 import type { CodeCache } from "../hart/codecache.ts";
 import { HostileMemory } from "./hostile.ts";
 import type { Tlb } from "./tlb.ts";
-import { ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE, PTE_A, PTE_D, PTE_R, PTE_W, PTE_X, WALK_ACCESS_FAULT, WALK_OK, WALK_PAGE_FAULT, type Walker } from "./walk.ts";
+import {
+  ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE, PTE_A, PTE_D, PTE_R, PTE_W, PTE_X, WALK_ACCESS_FAULT, WALK_OK, WALK_PAGE_FAULT, type Walker,
+} from "./walk.ts";
 
 const PRIV_M = 3;
 const RAM_PFN = 0x80000, PFN_LIMIT = 2 ** 44;
@@ -283,7 +285,8 @@ export class Mmu {
     if (hit >= 0) return hit;
     let outcome = this.locate(lo, hi, access);
     const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
-    if (outcome === WALK_OK && (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages || !this.fill(lo, hi, page, access, size))) outcome = WALK_ACCESS_FAULT;
+    const inRam = this.ppn >= RAM_PFN && this.ppn < RAM_PFN + this.ramPages;
+    if (outcome === WALK_OK && (!inRam || !this.fill(lo, hi, page, access, size))) outcome = WALK_ACCESS_FAULT;
     if (outcome === WALK_OK) return page;
     this.refuse(outcome, access, lo, hi);
     return -1;

@@ -1,5 +1,7 @@
 // Translation: rights against privilege, superpages, reserved encodings, A and D, PMP.
-import { A, D, FETCH_ACCESS, FETCH_PAGE, G, LOAD_ACCESS, LOAD_PAGE, MmuProbe, PRIV_S, PRIV_U, R, STORE_ACCESS, STORE_PAGE, U, V, W, X } from "../../helpers/mmuprobe.ts";
+import {
+  A, D, FETCH_ACCESS, FETCH_PAGE, G, LOAD_ACCESS, LOAD_PAGE, MmuProbe, PRIV_S, PRIV_U, R, STORE_ACCESS, STORE_PAGE, U, V, W, X,
+} from "../../helpers/mmuprobe.ts";
 import { MTVAL, PMPADDR0, PMPCFG0 } from "../../../emu/machine.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
