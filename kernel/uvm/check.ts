@@ -31,7 +31,7 @@ export function vmcheck(uvm: Uvm, opts: CheckOptions = {}): string[] {
   checkQueues(uvm, bad);
   for (let pg = 1; pg < uvm.pages.nframes; pg++) if (uvm.pages.managed[pg] === 1) checkPage(uvm, pg, opts, bad);
   for (const o of objectsOf(uvm)) checkObject(uvm.pages, o, bad);
-  checkCounters(uvm, opts, bad);
+  checkCounters(uvm, bad);
   checkAnons(uvm, opts, bad);
   for (const am of uvm.amaps) checkAmap(am, bad);
   checkMaps(uvm, bad);
@@ -121,7 +121,7 @@ function checkObject(pages: Pages, o: UvmObject, bad: string[]): void {
   if (n !== o.npages || o.tree.size !== o.npages) bad.push(`INV-24: ${o.pgops.name}: ${o.npages} pages, memq ${n}, tree ${o.tree.size}`);
 }
 
-function checkCounters(uvm: Uvm, opts: CheckOptions, bad: string[]): void {
+function checkCounters(uvm: Uvm, bad: string[]): void {
   const { pages, exp } = uvm;
   let wired = 0, kloaned = 0, priv = 0, busyOff = 0, anon = 0, file = 0, paging = 0;
   for (let pg = 1; pg < pages.nframes; pg++) {
@@ -144,7 +144,6 @@ function checkCounters(uvm: Uvm, opts: CheckOptions, bad: string[]): void {
   expect(22, "npages", exp.npages, exp.free + exp.active + exp.inactive + wired + kloaned + busyOff + priv);
   expect(23, "anonpages", exp.anonpages, anon);
   expect(23, "filepages + execpages", exp.filepages + exp.execpages, file);
-  void opts;
 }
 
 function checkAnons(uvm: Uvm, opts: CheckOptions, bad: string[]): void {

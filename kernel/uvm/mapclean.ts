@@ -36,10 +36,10 @@ export function* uvmMapClean(map: VmMap, start: number, end: number, flags: numb
       map.unlock();
       return -EFAULT;
     }
-    const to = Math.min(e.end, end), done = to;
+    const to = Math.min(e.end, end);
     const err = yield* cleanEntry(map, e, at, to, flags);
     if (err < 0) return err;
-    at = done;
+    at = to;
   }
   return 0;
 }
@@ -60,8 +60,8 @@ function* cleanEntry(map: VmMap, e: VmMapEntry, from: number, to: number, flags:
   const objFlags = isCow ? flags & ~PGO_FREE : flags;
   if (object) {
     object.lock.enter();
-    if (objFlags !== 0 && (objFlags !== PGO_FREE)) err = yield* object.pgops.put(object, off, off + n * PAGE_SIZE, objFlags);
-    else if (objFlags === PGO_FREE && object.isSwapBacked) err = yield* object.pgops.put(object, off, off + n * PAGE_SIZE, objFlags);
+    // A file's pages are never dropped unwritten, whatever the caller says.
+    if (objFlags !== 0 && (objFlags !== PGO_FREE || object.isSwapBacked)) err = yield* object.pgops.put(object, off, off + n * PAGE_SIZE, objFlags);
     else object.lock.exit();
     yield* object.pgops.detach(object);
   }

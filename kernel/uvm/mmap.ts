@@ -47,7 +47,7 @@ export function* uvmMap(map: VmMap, req: MapRequest): KGen<number> {
   const { size } = req, uobj = req.uobj ?? null;
   KASSERT(size > 0 && size % PAGE_SIZE === 0 && (req.offset ?? 0) % PAGE_SIZE === 0, "uvmMap: unaligned size or offset");
   KASSERT((req.prot & ~req.maxprot) === 0, "uvmMap: protection beyond the maximum");
-  KASSERT(uobj !== null || req.copyOnWrite === true || req.prot === 0 || req.maxprot === 0, "uvmMap: shared anonymous memory needs an aobj");
+  KASSERT(uobj !== null || req.copyOnWrite === true, "uvmMap: shared anonymous memory needs an aobj");
   if (req.fixed && !map.isRange(req.va, req.va + size)) return -EINVAL;
   yield* map.lockWrite();
   let va = req.va, dead: readonly VmMapEntry[] = [];

@@ -246,6 +246,7 @@ export class Pages {
     this.pageq.assertOwned();
     KASSERT((this.pqflags[pg]! & PQ_FREE) === 0, "pagefree: page is free already");
     KASSERT((this.flags[pg]! & (PG_PAGEOUT | PG_MARKER)) === 0, "pagefree: page is being paged out, or is a marker");
+    KASSERT(this.pmap!.pv.first(pg) === 0, "pagefree: page is still mapped");
     this.ownerLock(pg)?.assertOwned();
     if (this.loanCount[pg] !== 0 && this.disown(pg)) return;
     this.unlink(pg);
@@ -356,9 +357,8 @@ export class Pages {
     const uobj = this.uobject[old]!, off = this.offset[old]!;
     KASSERT(uobj && !this.uobject[neu] && this.uanon[neu] === 0, "pagereplace: old has no object, or new has an owner");
     this.pageq.assertOwned();
-    const slotAfter = old;
     uobj.tree.delete(off / PAGE_SIZE);
-    this.insert(neu, uobj, off, slotAfter);
+    this.insert(neu, uobj, off, old);
     this.memqRemove(uobj, old);
     uobj.npages--;
     this.flags[old]! &= ~PG_TABLED;

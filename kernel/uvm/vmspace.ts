@@ -135,10 +135,8 @@ function forkShare(map: VmMap, to: VmMap, e: VmMapEntry): number {
 function* forkCopy(map: VmMap, to: VmMap, e: VmMapEntry): KGen<number> {
   const c = cloneInto(to, e, false), { amap } = c;
   c.etype |= ET_COPYONWRITE | ET_NEEDSCOPY;
-  if (!amap) {
-    if (!e.isCopyOnWrite && e.object) return 0;
-    return 0;
-  }
+  // Nothing of its own yet: what lies below is not stored to through the parent's private mapping, nor the child's.
+  if (!amap) return 0;
   const isWired = e.wiredCount > 0;
   if ((amap.flags & AMAP_SHARED) !== 0 || isWired) {
     // Others store into this amap, or the parent's mappings must stay: the child takes its copy at once.
