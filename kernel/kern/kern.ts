@@ -1,10 +1,13 @@
 // The state of kern: every table, and the parts below it. One per kernel; handed to whoever needs it. No module-level state.
-import type { KContext } from "../lib/kthread.ts";
+import type { KContext, KGen } from "../lib/kthread.ts";
 import type { Hal } from "../hal/hal.ts";
 import type { Uvm } from "../uvm/uvm.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import type { Vfs } from "../vfs/vfs.ts";
+import type { Vnode } from "../vfs/vnode.ts";
 import { Callouts } from "./callout.ts";
+import type { OpenFile } from "./file.ts";
+import type { FutexQueue } from "./futex.ts";
 import type { Pgrp } from "./pgrp.ts";
 import type { Process, Thread } from "./proc.ts";
 import type { Random } from "./random.ts";
@@ -13,6 +16,9 @@ import type { SyscallEntry } from "./trap.ts";
 
 /** Largest pid, and how many threads may exist: 32-bit programs keep pids in shorts. */
 export const PID_MAX = 32768, MAX_THREADS = 4096;
+
+/** Opens a special file. The vnode's reference passes to the open file on success. */
+export type DeviceOpen = (k: Kern, vnode: Vnode, flags: number, t: Thread) => KGen<OpenFile | number>;
 
 export interface KernOptions {
   readonly ctx: KContext;
@@ -49,6 +55,14 @@ export class Kern {
   epochSec: number;
   /** The page with the signal return instructions. */
   sigcode: UvmObject | null = null;
+  /** Waiters by what they share (an address space or an object), then by address or offset. */
+  readonly futexes = new WeakMap<object, Map<number, FutexQueue>>();
+  /** What opens a character device, by major number. */
+  readonly cdevsw = new Map<number, DeviceOpen>();
+  /** Opens a named pipe. */
+  openFifo: DeviceOpen | null = null;
+  /** How many threads this much memory supports. */
+  readonly maxThreads: number;
   /** Processes made since boot. */
   forks = 0;
   contextSwitches = 0;
@@ -67,6 +81,7 @@ export class Kern {
     this.epochSec = o.epochSec;
     this.syscalls = o.syscalls;
     this.trace = o.trace;
+    this.maxThreads = Math.min(MAX_THREADS, Math.max(32, o.uvm.exp.npages >> 6));
     this.sched = new Scheduler(this);
   }
 
@@ -77,7 +92,7 @@ export class Kern {
 
   /** A free pid or tid, or 0 when the table is full. */
   allocPid(): number {
-    if (this.threads.size >= MAX_THREADS) return 0;
+    if (this.threads.size >= this.maxThreads) return 0;
     for (let i = 0; i < PID_MAX; i++) {
       this.lastPid = this.lastPid + 1 >= PID_MAX ? 2 : this.lastPid + 1;
       const pid = this.lastPid;

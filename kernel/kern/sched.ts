@@ -20,8 +20,6 @@ export const SLICE_INSNS = 1_000_000;
 /** hart.run's answers (emu/hart/hart.ts). */
 const STOP_INTERRUPT = 2, STOP_TRAP = 1, STOP_HALT = 3;
 
-const CSR_FCSR = 3;
-
 export type RunResult = "budget" | "idle" | "halted";
 
 export class Scheduler implements Runnable {
@@ -42,6 +40,11 @@ export class Scheduler implements Runnable {
     this.k = k;
     k.callouts.onEarlier = () => {
       this.isStale = true;
+    };
+    const { clock } = k.hal.machine, before = clock.onEarlier;
+    clock.onEarlier = () => {
+      this.isStale = true;
+      before?.();
     };
   }
 
@@ -82,12 +85,20 @@ export class Scheduler implements Runnable {
   }
 
   getFcsr(t: Thread): number {
-    return this.loaded === t ? Number(this.k.hal.machine.hart.readCsr(CSR_FCSR)) : t.savedFcsr;
+    if (this.loaded !== t) return t.savedFcsr;
+    const { float } = this.k.hal.machine.hart;
+    return (float.frm << 5) | float.fflags;
   }
 
   setFcsr(t: Thread, v: number): void {
-    if (this.loaded === t) this.k.hal.machine.hart.writeCsr(CSR_FCSR, BigInt(v >>> 0));
-    else t.savedFcsr = v;
+    t.savedFcsr = v & 0xff;
+    if (this.loaded === t) this.loadFcsr(t.savedFcsr);
+  }
+
+  private loadFcsr(v: number): void {
+    const { float } = this.k.hal.machine.hart;
+    float.fflags = v & 31;
+    float.frm = v >> 5;
   }
 
   /** Takes the loaded thread's registers out of the hart. */
@@ -99,7 +110,7 @@ export class Scheduler implements Runnable {
     t.savedX.set(hart.x);
     t.savedF.set(hart.f);
     t.savedPc = hart.pc;
-    t.savedFcsr = Number(hart.readCsr(CSR_FCSR));
+    t.savedFcsr = this.getFcsr(t);
     t.x = t.savedX;
     t.f = t.savedF;
     this.loaded = null;
@@ -113,7 +124,8 @@ export class Scheduler implements Runnable {
       hart.x.set(t.savedX);
       hart.f.set(t.savedF);
       hart.pc = t.savedPc;
-      hart.writeCsr(CSR_FCSR, BigInt(t.savedFcsr));
+      this.loadFcsr(t.savedFcsr);
+      hart.clearReservation();
       t.x = hart.x;
       t.f = hart.f;
       this.loaded = t;
@@ -138,9 +150,6 @@ export class Scheduler implements Runnable {
   /** Runs the machine for about `maxInsns` instructions. */
   run(maxInsns: number): RunResult {
     const { k } = this, { machine } = k.hal, stopAt = machine.hart.instret + maxInsns;
-    machine.clock.onEarlier = () => {
-      this.isStale = true;
-    };
     for (;;) {
       if (machine.halted || k.haltStatus !== null) return "halted";
       this.events();

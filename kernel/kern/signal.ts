@@ -1,0 +1,221 @@
+// Signals: posting, and what a thread does with them on its way to user mode.
+//
+//   post ─► process or thread queue ─► thread picked, ast set, sleep interrupted
+//   userAst (before user mode) ─► ignore | stop | end the process | a frame on the user's stack (sigframe.ts)
+import { EINTR } from "../lib/errno.ts";
+import type { KGen } from "../lib/kthread.ts";
+import { exitProcess, exitThread } from "./exit.ts";
+import type { Kern } from "./kern.ts";
+import type { Pgrp } from "./pgrp.ts";
+import { AST_EXIT, AST_SIGNAL, PS_ALIVE, PS_STOPPED, type Process, type Thread } from "./proc.ts";
+import { RLIMIT_SIGPENDING } from "./rlimit.ts";
+import { sendSignalFrame } from "./sigframe.ts";
+import {
+  CLD_CONTINUED, CLD_STOPPED, isStopSignal, SA_NOCLDSTOP, SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SIGABRT, SIGBUS, SIGCHLD, SIGCONT,
+  SIGFPE, SIGILL, SIGKILL, type SigInfo, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGXCPU, SIGXFSZ, UNBLOCKABLE,
+} from "./sigset.ts";
+import { RESTART_NOHAND, RESTART_SA, setResult } from "./trap.ts";
+
+const STOPS = [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU];
+/** Signals whose default is a core dump. We write none; WCOREDUMP stays clear. */
+export const CORE_SIGNALS: readonly number[] = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS];
+
+// ---- posting -------------------------------------------------------------------------------------------------------
+
+/** Sends a signal to a process: some thread of it will take it. */
+export function psignal(k: Kern, p: Process, info: SigInfo): void {
+  if (p.isZombie || p.isExiting) return;
+  jobControlSideEffects(k, p, info.sig);
+  const blockedByAll = p.threads.every((t) => t.sigmask.has(info.sig) && !t.waitSet?.has(info.sig));
+  if (p.actions.isIgnored(info.sig) && !p.threads.some((t) => t.sigmask.has(info.sig))) return;
+  if (p.pid === 1 && info.sig !== SIGCHLD && p.actions.of(info.sig).handler === SIG_DFL && info.sig !== SIGKILL) return;
+  if (!p.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  if (info.sig === SIGKILL) {
+    for (const t of p.threads) notify(k, t, true);
+    return;
+  }
+  if (blockedByAll) return;
+  const t = p.threads.find((x) => x.waitSet?.has(info.sig)) ?? p.threads.find((x) => !x.sigmask.has(info.sig));
+  if (t) notify(k, t, false);
+}
+
+/** Sends a signal to one thread. */
+export function tsignal(k: Kern, t: Thread, info: SigInfo): void {
+  const p = t.proc;
+  if (p.isZombie || p.isExiting || t.isDead) return;
+  jobControlSideEffects(k, p, info.sig);
+  if (p.actions.isIgnored(info.sig) && !t.sigmask.has(info.sig)) return;
+  if (!t.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  if (!t.sigmask.has(info.sig) || t.waitSet?.has(info.sig) || info.sig === SIGKILL) notify(k, t, info.sig === SIGKILL);
+}
+
+/** Sends a signal to every member of a group. */
+export function pgsignal(k: Kern, g: Pgrp, info: SigInfo): void {
+  for (const p of [...g.members]) psignal(k, p, { ...info });
+}
+
+/** A signal raised by the thread's own instruction: it cannot be ignored or blocked. */
+export function trapSignal(k: Kern, t: Thread, info: SigInfo): void {
+  const p = t.proc, act = p.actions.of(info.sig);
+  if (act.handler === SIG_IGN || t.sigmask.has(info.sig)) {
+    act.handler = SIG_DFL;
+    t.sigmask.remove(info.sig);
+  }
+  t.pending.discard(info.sig);
+  t.pending.post(info, Infinity);
+  t.ast |= AST_SIGNAL;
+  if (k.trace) k.trace(`[${t.tid}] ${p.comm}: signal ${info.sig} code ${info.code} addr 0x${(info.addr ?? 0).toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
+}
+
+function notify(k: Kern, t: Thread, isKill: boolean): void {
+  t.ast |= AST_SIGNAL;
+  if (isKill && t.proc.state === PS_STOPPED) continueProcess(k, t.proc, false);
+  k.ctx.interrupt(t);
+}
+
+/** SIGCONT continues and undoes stops that are pending; stops undo a pending SIGCONT. */
+function jobControlSideEffects(k: Kern, p: Process, sig: number): void {
+  if (sig === SIGCONT) {
+    for (const s of STOPS) forget(p, s);
+    if (p.state === PS_STOPPED) continueProcess(k, p, true);
+  } else if (isStopSignal(sig)) forget(p, SIGCONT);
+  else if (sig === SIGKILL && p.state === PS_STOPPED) continueProcess(k, p, false);
+}
+
+function forget(p: Process, sig: number): void {
+  p.pending.discard(sig);
+  for (const t of p.threads) t.pending.discard(sig);
+}
+
+function continueProcess(k: Kern, p: Process, doTell: boolean): void {
+  p.state = PS_ALIVE;
+  p.stopSignal = 0;
+  k.ctx.wakeup(p.actions);
+  if (!doTell) return;
+  p.isContinued = true;
+  tellParent(k, p, CLD_CONTINUED, SIGCONT);
+}
+
+function tellParent(k: Kern, p: Process, code: number, status: number): void {
+  const { parent } = p;
+  if (!parent) return;
+  if ((parent.actions.of(SIGCHLD).flags & SA_NOCLDSTOP) === 0) psignal(k, parent, { sig: SIGCHLD, code, pid: p.pid, uid: p.cred.uid, status });
+  k.ctx.wakeup(parent);
+}
+
+/** Recomputes whether a thread has something to take: after its mask changed. */
+export function recheckSignals(t: Thread): void {
+  if (t.pending.next(t.sigmask) !== 0 || t.proc.pending.next(t.sigmask) !== 0) t.ast |= AST_SIGNAL;
+}
+
+/** Replaces the mask; SIGKILL and SIGSTOP stay deliverable. */
+export function setSigmask(t: Thread, lo: number, hi: number): void {
+  t.sigmask.set(lo & ~UNBLOCKABLE, hi);
+  recheckSignals(t);
+}
+
+/** Is a signal deliverable now? What an interruptible call asks after it set a temporary mask. */
+export function hasSignal(t: Thread): boolean {
+  return t.pending.next(t.sigmask) !== 0 || t.proc.pending.next(t.sigmask) !== 0;
+}
+
+// ---- delivery ------------------------------------------------------------------------------------------------------
+
+/** What a thread does before user mode when something is up. => it may be dead afterwards */
+export function* userAst(k: Kern, t: Thread): KGen<void> {
+  const p = t.proc;
+  let delivered = false;
+  for (;;) {
+    if ((t.ast & AST_EXIT) !== 0 || (p.isExiting && !t.isDead)) {
+      yield* exitThread(k, t, 0);
+      return;
+    }
+    if (p.state === PS_STOPPED) {
+      yield* k.ctx.sleep(p.actions, "stopped");
+      continue;
+    }
+    const info = takeSignal(t);
+    if (!info) break;
+    const r = yield* actOn(k, t, info);
+    if (t.isDead) return;
+    delivered ||= r;
+  }
+  t.ast &= ~AST_SIGNAL;
+  if (delivered) return;
+  resumeCall(k, t);
+  if (t.savedMask) {
+    const m = t.savedMask;
+    t.savedMask = null;
+    t.sigmask.set(m.lo, m.hi);
+    if (hasSignal(t)) t.ast |= AST_SIGNAL;
+  }
+}
+
+function takeSignal(t: Thread): SigInfo | null {
+  const own = t.pending.next(t.sigmask);
+  if (own !== 0) return t.pending.take(own);
+  const sig = t.proc.pending.next(t.sigmask);
+  return sig === 0 ? null : t.proc.pending.take(sig);
+}
+
+/** => whether a handler was set up */
+function* actOn(k: Kern, t: Thread, info: SigInfo): KGen<boolean> {
+  const p = t.proc, { sig } = info, act = p.actions.of(sig);
+  if (sig === SIGKILL) {
+    yield* exitProcess(k, t, SIGKILL);
+    return false;
+  }
+  if (act.handler !== SIG_DFL && act.handler !== SIG_IGN && sig !== SIGSTOP) {
+    const mask = t.savedMask ?? t.sigmask.copy(), { handler, flags } = act, blocked = act.mask.copy();
+    t.savedMask = null;
+    interruptedCall(k, t, flags);
+    if ((flags & SA_RESETHAND) !== 0) act.handler = SIG_DFL;
+    const err = yield* sendSignalFrame(k, t, info, handler, flags, mask);
+    if (err < 0) {
+      // No stack for the frame: as Linux, SIGSEGV with the default action.
+      yield* exitProcess(k, t, SIGSEGV);
+      return false;
+    }
+    if ((flags & SA_NODEFER) === 0) blocked.add(sig);
+    setSigmask(t, t.sigmask.lo | blocked.lo, t.sigmask.hi | blocked.hi);
+    return true;
+  }
+  if (p.actions.isIgnored(sig)) return false;
+  if (isStopSignal(sig)) {
+    if (sig === SIGSTOP || !p.pgrp.isOrphaned) stopProcess(k, p, sig);
+    return false;
+  }
+  if (p.pid === 1) k.say(`init: killed by signal ${sig}`);
+  yield* exitProcess(k, t, sig);
+  return false;
+}
+
+function stopProcess(k: Kern, p: Process, sig: number): void {
+  p.state = PS_STOPPED;
+  p.stopSignal = sig;
+  p.isStopReported = false;
+  p.isContinued = false;
+  for (const t of p.threads) {
+    t.ast |= AST_SIGNAL;
+    k.ctx.interrupt(t);
+  }
+  tellParent(k, p, CLD_STOPPED, sig);
+}
+
+/** A handler runs: the call it interrupted is made again after it, or ends with EINTR. */
+function interruptedCall(k: Kern, t: Thread, flags: number): void {
+  const kind = t.pendingRestart;
+  if (kind === 0) return;
+  if (kind === RESTART_SA && (flags & SA_RESTART) !== 0) return resumeCall(k, t);
+  t.pendingRestart = 0;
+  t.restartDeadline = NaN;
+  setResult(t, -EINTR);
+}
+
+/** No handler ran: the call is made again. pc is behind the ecall; a0 still holds its argument. */
+function resumeCall(k: Kern, t: Thread): void {
+  if (t.pendingRestart === 0) return;
+  if (t.pendingRestart !== RESTART_NOHAND) t.restartDeadline = NaN;
+  t.pendingRestart = 0;
+  k.sched.setPc(t, k.sched.getPc(t) - 4);
+}
