@@ -99,7 +99,7 @@ const fromInteger = (f: Format, number: number, wide: boolean, signed: boolean):
   c.needFloat();
   const v = c.let(wide ? c.x("rs1") : c.op(signed ? "i64.extend_i32_s" : "i64.extend_i32_u", c.w("rs1")));
   const limit = f.t === "f32" ? 1n << 24n : 1n << 53n;
-  const small = c.op("i64.le_u", c.op("i64.add", v, c.i64(limit)), c.i64(2n * limit));
+  const small = signed ? c.op("i64.le_u", c.op("i64.add", v, c.i64(limit)), c.i64(2n * limit)) : c.op("i64.le_u", v, c.i64(limit));
   c.when(c.op("i32.and", small, c.op("i32.lt_u", c.field("i32.load", FRM), c.i32(5))),
     () => f.set(c, c.op(f.t === "f32" ? "f32.convert_i64_s" : "f64.convert_i64_s", v)), () => c.coldFloat(number + f.cold));
 };
@@ -160,7 +160,6 @@ function conversionsOf(f: Format): Row[] {
   ];
 }
 
-/** An unsigned 64-bit integer with the top bit set is negative to `small`'s test, and so goes to TypeScript, as it must. */
 const moves: Row[] = [
   { name: "fmv.x.w", match: 0xe0000053 | 0, mask: UNARY, args: "rd,fs1", ext: "f", sem: (c) => { c.needFloat(); c.setX(c.op("i64.extend32_s", c.fbits("fs1"))); } },
   { name: "fmv.w.x", match: 0xf0000053 | 0, mask: UNARY, args: "fd,rs1", ext: "f", sem: (c) => { c.needFloat(); c.setFs(c.w("rs1")); } },

@@ -1,0 +1,94 @@
+// Compares what two machines made of one program, and says where they first differ.
+import { disassemble, F_NAMES, X_NAMES } from "../../emu/isa/disasm.ts";
+import { BASE, CODE, CODE_LIMIT, LOG, R_CAUSE, R_EPC, R_F, R_FCSR, R_STATUS, R_TVAL, RECORD_WORDS, TABLES, WINDOWS } from "./layout.ts";
+import type { Program } from "./program.ts";
+
+/** Fields that the specification settles: not FS and SD, of which a hart may think dirty what is clean. */
+const STATUS_MASK = ~((3n << 13n) | (3n << 15n) | (3n << 9n) | (1n << 63n));
+
+const ACCESS_FAULTS: ReadonlySet<bigint> = new Set([5n, 7n]);
+
+const LOAD_CAUSES: ReadonlySet<bigint> = new Set([4n, 5n, 13n]);
+
+const hex = (v: bigint): string => `0x${BigInt.asUintN(64, v).toString(16)}`;
+
+function fieldName(i: number): string {
+  if (i === R_CAUSE) return "mcause";
+  if (i < R_EPC) return X_NAMES[i]!;
+  if (i >= R_F) return F_NAMES[i - R_F]!;
+  return { [R_EPC]: "mepc", [R_TVAL]: "mtval", [R_STATUS]: "mstatus", [R_FCSR]: "fcsr" }[i]!;
+}
+
+/** The code from one address to another, disassembled. */
+function listing(p: Program, from: number, to: number): string {
+  const view = new DataView(p.image.buffer, p.image.byteOffset), lines: string[] = [];
+  if (from < CODE || to < from || to >= CODE_LIMIT || to - from > 1024) return `  (from ${hex(BigInt(from))} to ${hex(BigInt(to))})`;
+  for (let va = from; va <= to;) {
+    const { text, lenBytes } = disassemble(view.getInt32(va - BASE, true), va);
+    lines.push(`  ${va.toString(16)}  ${text}`);
+    va += lenBytes;
+  }
+  return lines.join("\n");
+}
+
+/** Records of a log as 64-bit words; the first holds the registers at the start. */
+class Log {
+  readonly words: BigUint64Array;
+  readonly count: number;
+  constructor(ram: Uint8Array) {
+    this.words = new BigUint64Array(ram.buffer, ram.byteOffset + LOG - BASE, (ram.byteLength - (LOG - BASE)) >> 3);
+    let n = 1;
+    // No record has mepc 0: that is where the log ends.
+    while ((n + 1) * RECORD_WORDS < this.words.length && this.at(n, R_EPC) !== 0n) n++;
+    this.count = n;
+  }
+  at(record: number, field: number): bigint {
+    return this.words[record * RECORD_WORDS + field]!;
+  }
+}
+
+/** Whether there is an atomic read-modify-write instruction at an address. */
+function isAmo(p: Program, va: number): boolean {
+  if (va < CODE || va >= CODE_LIMIT) return false;
+  const insn = new DataView(p.image.buffer, p.image.byteOffset).getUint32(va - BASE, true);
+  return (insn & 0x7f) === 0x2f && insn >>> 27 !== 2;
+}
+
+/** What of a field the specification settles. To QEMU the first half of an atomic operation is a load; the specification has stores' causes for both. */
+function relevant(p: Program, log: Log, record: number, field: number): bigint {
+  const v = log.at(record, field);
+  if (field === R_CAUSE && LOAD_CAUSES.has(v) && isAmo(p, Number(log.at(record, R_EPC)))) return v === 13n ? 15n : v + 2n;
+  // Of a misaligned access to missing memory QEMU names an aligned part.
+  if (field === R_TVAL && ACCESS_FAULTS.has(log.at(record, R_CAUSE))) return v & ~7n;
+  // Of a breakpoint tval may be its address, or 0.
+  if (field === R_TVAL && log.at(record, R_CAUSE) === 3n) return 0n;
+  return field === R_STATUS ? v & STATUS_MASK : v;
+}
+
+/** => "" when both agree; otherwise a report of the first difference */
+export function difference(p: Program, theirs: Uint8Array, ours: Uint8Array): string {
+  const a = new Log(theirs), b = new Log(ours), n = Math.min(a.count, b.count), head = `seed ${p.seed}, ${p.insns} instructions: `;
+  for (let record = 1; record < n; record++) {
+    const fields = Array.from({ length: RECORD_WORDS }, (_, i) => i).filter((i) => relevant(p, a, record, i) !== relevant(p, b, record, i));
+    if (fields.length === 0) continue;
+    const show = (i: number) => `  ${fieldName(i).padEnd(8)} QEMU ${hex(a.at(record, i)).padEnd(20)} here ${hex(b.at(record, i)).padEnd(20)} before ${hex(a.at(record - 1, i))}`;
+    const from = Number(a.at(record - 1, R_EPC)), to = Number(a.at(record, R_EPC));
+    const fcsr = `fcsr before ${hex(a.at(record - 1, R_FCSR))}, mcause ${a.at(record, R_CAUSE)}`;
+    return `${head}record ${record} differs (${fcsr})\n${fields.map(show).join("\n")}\n${listing(p, from, to)}\n${operands(p, a, record, from, to)}`;
+  }
+  if (a.count !== b.count) return `${head}QEMU has ${a.count} records, here are ${b.count}`;
+  for (let at = TABLES - BASE; at < LOG - BASE; at++) {
+    if (theirs[at] === ours[at]) continue;
+    const where = at + BASE < WINDOWS ? "page tables" : at + BASE < CODE ? "data" : "code";
+    return `${head}memory (${where}) differs at ${hex(BigInt(at + BASE))}: QEMU 0x${theirs[at]!.toString(16)}, here 0x${ours[at]!.toString(16)}`;
+  }
+  return "";
+}
+
+/** The registers that the listed code starts from: those that differ are seldom enough. */
+function operands(p: Program, log: Log, record: number, from: number, to: number): string {
+  const text = listing(p, from, to), before = (i: number) => hex(log.at(record - 1, i));
+  const xs = X_NAMES.map((name, i) => [name, i] as const).filter(([name, i]) => i > 0 && new RegExp(`\\b${name}\\b`).test(text));
+  const fs = F_NAMES.map((name, i) => [name, i + R_F] as const).filter(([name]) => new RegExp(`\\b${name}\\b`).test(text));
+  return `  before: ${[...xs, ...fs].map(([name, i]) => `${name}=${before(i)}`).join(" ")}`;
+}

@@ -1,0 +1,42 @@
+// One program of a differential test: an image of RAM from BASE, made of a seed alone.
+import { asm } from "../helpers/asm.ts";
+import { Code } from "./code.ts";
+import { BASE, CODE, CODE_LIMIT, frame, LOG, ODD_COUNT, ODD_PAGES, type Phase, POOL, WINDOWS } from "./layout.ts";
+import { Random } from "./random.ts";
+import { buildTables, oddTable, satpOf } from "./tables.ts";
+import { randomUnit } from "./units.ts";
+
+export interface Program {
+  readonly seed: number;
+  readonly image: Uint8Array;
+  readonly phases: readonly Phase[];
+  /** Random instructions, each counted once however often it runs. */
+  readonly insns: number;
+}
+
+/** A unit writes at most this much. */
+const UNIT_BYTES = 256;
+const RETURN = 0x8082;
+
+/** A program of about `insns` instructions: M-mode first, then U and S under page tables. */
+export function makeProgram(seed: number, insns: number): Program {
+  const r = new Random(seed), image = new Uint8Array(LOG - BASE), view = new DataView(image.buffer);
+  for (let at = WINDOWS; at < POOL; at += 8) view.setBigUint64(at - BASE, r.integer(), true);
+  for (let i = 0; i < 512; i++) view.setBigUint64(POOL - BASE + 8 * i, r.percent(35) ? r.integer() : r.floatRegister(), true);
+  for (let page = 0; page < ODD_COUNT; page++) {
+    for (let at = 0; at < 4096; at += 2) view.setUint16(ODD_PAGES - BASE + page * 4096 + at, at < 2048 ? r.below(65536) : RETURN, true);
+  }
+  buildTables(view, r);
+  const code = new Code(image.subarray(CODE - BASE, CODE_LIMIT - BASE), CODE), phases: Phase[] = [];
+  for (const [privilege, share] of [[3, 0.6], [0, 0.8], [1, 1]] as const) {
+    const entry = code.pc;
+    while (code.count < insns * share && code.free > UNIT_BYTES) {
+      randomUnit({ r, code, privilege, oddTable: oddTable(privilege === 1 ? 1 : 0) });
+      if (r.percent(8)) code.op("ecall");
+    }
+    phases.push({ privilege, entry, end: code.pc, satp: privilege === 3 ? 0n : satpOf(privilege) });
+    code.raw(asm("ecall"));
+  }
+  image.set(frame(phases).bytes, 0);
+  return { seed, image, phases, insns: code.count };
+}
