@@ -21,6 +21,8 @@ export const PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32,
 const LEAF = PTE_R | PTE_W | PTE_X, RAM_PFN = RAM_BASE / PAGE_SIZE, WORDS = PAGE_SIZE / 4, ENTRIES = 512, MEGA = 512, GIGA = 512 * 512;
 /** All RAM, readable and writable by the kernel: the bottom of the kernel half. */
 export const DIRECT_MAP = -(2 ** 38);
+/** No page number has this for its 2 MiB. */
+const NO_MEGA = 2 ** 30;
 /** Root entries whose tables exist from boot: the last 2 GiB. */
 const KERNEL_ROOTS = [510, 511];
 
@@ -49,7 +51,7 @@ export class Pmap {
   readonly tables: number[] = [];
   /** The leaf table used last, and which 2 MiB it maps: faults cluster. */
   lastTable = 0;
-  lastMega = -1;
+  lastMega = NO_MEGA;
 
   constructor(rootPg: number, isKernel: boolean) {
     this.rootPg = rootPg;
@@ -183,7 +185,7 @@ export class PmapModule {
     for (const pg of pm.tables) this.pages.freeTablePage(pg);
     this.stats.tablePages -= pm.tables.length - 1;
     pm.tables.length = 0;
-    pm.lastMega = -1;
+    pm.lastMega = NO_MEGA;
   }
 
   /** Makes the hart walk this pmap's tables. */

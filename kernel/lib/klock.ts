@@ -3,7 +3,7 @@
 //
 //   KLock     simple lock: owner and rank, never held across a sleep
 //   KRwLock   sleepable lock: shared or exclusive, held across sleeps
-import { KASSERT } from "./kassert.ts";
+import { KASSERT, panic } from "./kassert.ts";
 import type { KContext, KGen, KThread } from "./kthread.ts";
 
 /** Ranks, outer to inner. A thread takes simple locks in ascending rank; equal ranks only where a file says so. */
@@ -23,9 +23,10 @@ export class KLock {
 
   /** Takes the lock. Panics when it is held, or when a lock of higher rank is held. */
   enter(): void {
-    const t = this.ctx.cur, last = t.locks.at(-1);
-    KASSERT(this.owner === null, `${this.name}: ${t.name} wants it, ${this.owner?.name} holds it`);
-    KASSERT(!last || last.rank <= this.rank, `${this.name} taken after ${last?.name}: wrong order`);
+    const t = this.ctx.cur, last = t.locks[t.locks.length - 1];
+    // The texts are made only when needed: this is the hottest function of the kernel.
+    if (this.owner !== null) panic(`${this.name}: ${t.name} wants it, ${this.owner.name} holds it`);
+    if (last && last.rank > this.rank) panic(`${this.name} taken after ${last.name}: wrong order`);
     this.owner = t;
     t.locks.push(this);
   }
@@ -41,16 +42,16 @@ export class KLock {
   /** Gives the lock back. */
   exit(): void {
     const t = this.ctx.cur;
-    KASSERT(this.owner === t, `${this.name}: released by ${t.name}, held by ${this.owner?.name}`);
+    if (this.owner !== t) panic(`${this.name}: released by ${t.name}, held by ${this.owner?.name}`);
     this.owner = null;
-    const at = t.locks.lastIndexOf(this);
-    if (at === t.locks.length - 1) t.locks.pop();
-    else t.locks.splice(at, 1);
+    // Nearly always the last one taken is the first one given back.
+    if (t.locks[t.locks.length - 1] === this) t.locks.pop();
+    else t.locks.splice(t.locks.lastIndexOf(this), 1);
   }
 
   /** Asserts that the current thread holds it. */
   assertOwned(): void {
-    KASSERT(this.owner === this.ctx.cur, `${this.name} not held by ${this.ctx.cur.name}`);
+    if (this.owner !== this.ctx.cur) panic(`${this.name} not held by ${this.ctx.cur.name}`);
   }
 
   get isOwned(): boolean {
@@ -102,10 +103,10 @@ export class KRwLock {
   /** Gives back whichever way it is held. */
   unlock(): void {
     if (this.writer) {
-      KASSERT(this.writer === this.ctx.cur, `${this.name}: released by ${this.ctx.cur.name}, held by ${this.writer.name}`);
+      if (this.writer !== this.ctx.cur) panic(`${this.name}: released by ${this.ctx.cur.name}, held by ${this.writer.name}`);
       this.writer = null;
     } else {
-      KASSERT(this.readers > 0, `${this.name}: released but not held`);
+      KASSERT(this.readers > 0, "a lock is released that nobody holds");
       this.readers--;
     }
     this.ctx.wakeup(this);
