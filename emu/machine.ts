@@ -51,6 +51,8 @@ export const VIRTIO_SLOTS = 8, VIRTIO_BASE = 0x1000_1000, VIRTIO_STRIDE = 0x1000
 export const FINISHER_BASE = 0x10_0000, RTC_BASE = 0x10_1000, CLINT_BASE = 0x200_0000, PLIC_BASE = 0xc00_0000, UART_BASE = 0x1000_0000;
 export const UART_IRQ = 10, RTC_IRQ = 11;
 const SLICE_MAX = 1 << 29;
+/** Firmware adds nodes to the device tree where it lies. */
+const FDT_GROWTH_BYTES = 8192;
 const A0 = 10, A1 = 11, A2 = 12;
 
 export interface MachineConfig {
@@ -129,7 +131,7 @@ export class Machine implements PowerSwitch {
     const tree = (initrd: { pa: number; len: number } | null) =>
       boardFdt({ ramBytes, bootargs: config.bootargs ?? "", initrd, rngSeed, ad: this.ad, virtioSlots: VIRTIO_SLOTS });
     // The tree's length does not depend on where the initrd lies.
-    this.fdtPa = pageDown(top - tree({ pa: top, len: 0 }).length);
+    this.fdtPa = pageDown(top - tree({ pa: top, len: 0 }).length - FDT_GROWTH_BYTES);
     this.initrd = initrdLen === 0 ? null : { pa: pageDown(this.fdtPa - initrdLen), len: initrdLen };
     if (this.fdtPa < this.ram.base || (this.initrd !== null && this.initrd.pa < this.ram.base)) throw new Error("machine: the initrd does not fit into RAM");
     this.fdt = tree(this.initrd);

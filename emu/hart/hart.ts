@@ -25,6 +25,8 @@ export interface Privileged extends Cold {
 }
 
 const TWO32 = 4294967296;
+/** Traps in a row without an instruction between them; each mode's handler may fail once on the way. */
+const BARREN_TRAPS_MAX = 4;
 /** Instructions for one call of generated code. V8 replaces slow code by fast only at a call. */
 const SLICE = 1 << 18;
 
@@ -118,7 +120,7 @@ export class Hart {
    */
   run(budget: number): number {
     const privileged = this.privileged!;
-    let left = budget, stop: number;
+    let left = budget, stop: number, barren = 0;
     for (;;) {
       stop = privileged.before();
       if (stop !== GO_ON) break;
@@ -138,6 +140,12 @@ export class Hart {
       if (why !== RUN_TRAP) continue;
       stop = privileged.trapped();
       if (stop !== GO_ON) break;
+      // A handler whose first instruction traps into itself changes nothing for ever: only an interrupt can help, so it waits.
+      barren = done === 0 ? barren + 1 : 0;
+      if (barren > BARREN_TRAPS_MAX) {
+        stop = STOP_WFI;
+        break;
+      }
     }
     return stop;
   }

@@ -7,6 +7,7 @@
 // Two passes: the first fixes addresses, so every pseudo-instruction has a length that does not depend on labels.
 import * as csrs from "../../emu/hart/csrnum.ts";
 import { rows } from "../../emu/isa/table.ts";
+import { type AsmOperands, encodeRow } from "./asm.ts";
 
 const ABI = ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7",
   "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6"];
@@ -90,57 +91,46 @@ class Assembly {
   /** One instruction of the table. */
   instruction(line: Line, name: string, args: readonly string[]): void {
     const row = byName.get(name) ?? this.fail(line, "no such instruction");
-    const wanted = row.args === "" ? [] : row.args.split(",");
-    let word = row.match, given = 0;
-    for (const kind of wanted) {
-      const arg = args[given++];
-      if (arg === undefined) {
-        if (kind === "rm") word |= 7 << 12;
-        else if (kind === "fence") word |= 0xff << 20;
-        else if (name !== "sfence.vma") this.fail(line, `${kind} is missing`);
-        continue;
-      }
-      word |= this.operand(line, kind, arg);
-    }
-    if (given < args.length) this.fail(line, "too many operands");
-    this.emit(word);
+    const wanted = row.args === "" ? [] : row.args.split(","), operands: AsmOperands = { imm: row.args === "fence" ? 0xff : 0 };
+    wanted.forEach((kind, i) => {
+      const arg = args[i];
+      if (arg !== undefined) this.operand(line, kind, arg, operands);
+      else if (!["rm", "fence"].includes(kind) && name !== "sfence.vma") this.fail(line, `${kind} is missing`);
+    });
+    if (wanted.length < args.length) this.fail(line, "too many operands");
+    this.emit(encodeRow(row, operands));
   }
 
-  private range(line: Line, v: number, bits: number): number {
+  private inRange(line: Line, v: number, bits: number): number {
     if (v < -(2 ** (bits - 1)) || v >= 2 ** (bits - 1)) this.fail(line, `${v} does not fit ${bits} bits`);
     return v;
   }
 
-  private operand(line: Line, kind: string, arg: string): number {
+  /** Puts one written operand into the encoder's fields. */
+  private operand(line: Line, kind: string, arg: string, o: AsmOperands): void {
     const number = () => Number(this.value(arg, line)), reg = (name = arg) => this.register(name, line);
     const address = /^(.*)\(\s*(\w+)\s*\)$/.exec(arg);
     switch (kind) {
-      case "rd": case "fd": return reg() << 7;
-      case "rs1": case "fs1": return reg() << 15;
-      case "rs2": case "fs2": return reg() << 20;
-      case "fs3": return reg() << 27;
-      case "(rs1)": return reg(address?.[2]) << 15;
-      case "i": return this.range(line, number(), 12) << 20;
-      case "i(rs1)": case "s(rs1)": {
+      case "rd": case "fd": o.rd = reg(); break;
+      case "rs1": case "fs1": o.rs1 = reg(); break;
+      case "rs2": case "fs2": o.rs2 = reg(); break;
+      case "fs3": o.rs3 = reg(); break;
+      case "(rs1)": o.rs1 = reg(address?.[2]); break;
+      case "i": o.imm = this.inRange(line, number(), 12); break;
+      case "i(rs1)": case "s(rs1)":
         if (address === null) this.fail(line, `${arg} is not an address`);
-        const at = this.range(line, address[1] === "" ? 0 : Number(this.value(address[1]!, line)), 12), base = reg(address[2]) << 15;
-        return kind === "i(rs1)" ? base | (at << 20) : base | ((at >> 5) << 25) | ((at & 31) << 7);
-      }
-      case "b": {
-        const d = this.range(line, number() - this.here, 13);
-        return ((d >> 12) << 31) | (((d >> 5) & 63) << 25) | (((d >> 1) & 15) << 8) | (((d >> 11) & 1) << 7);
-      }
-      case "j": {
-        const d = this.range(line, number() - this.here, 21);
-        return ((d >> 20) << 31) | (((d >> 1) & 1023) << 21) | (((d >> 11) & 1) << 20) | (d & 0xff000);
-      }
-      case "u": return Number(this.value(arg, line) & 0xfffffn) << 12;
-      case "sh5": case "sh6": return number() << 20;
-      case "csr": return this.csr(arg, line) << 20;
-      case "zimm": return (number() & 31) << 15;
-      case "rm": return ["rne", "rtz", "rdn", "rup", "rmm"].indexOf(arg) << 12;
-      case "fence": return 0xff << 20;
-      default: return this.fail(line, `an operand of kind ${kind} is not known`);
+        o.imm = this.inRange(line, address[1] === "" ? 0 : Number(this.value(address[1]!, line)), 12);
+        o.rs1 = reg(address[2]);
+        break;
+      case "b": o.imm = this.inRange(line, number() - this.here, 13); break;
+      case "j": o.imm = this.inRange(line, number() - this.here, 21); break;
+      case "u": o.imm = Number(this.value(arg, line) & 0xfffffn) << 12; break;
+      case "sh5": case "sh6": o.imm = number(); break;
+      case "csr": o.csr = this.csr(arg, line); break;
+      case "zimm": o.zimm = number() & 31; break;
+      case "rm": o.rm = ["rne", "rtz", "rdn", "rup", "rmm"].indexOf(arg); break;
+      case "fence": break;
+      default: this.fail(line, `an operand of kind ${kind} is not known`);
     }
   }
 

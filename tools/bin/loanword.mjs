@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+// The `loanword` command: sets up and builds what is missing, then hands over to the built program. Plain JavaScript,
+// because it runs before anything is built.
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { installPackages, root } from "./setup.mjs";
+
+const built = join(root, "build", "tools", "cli.main.mjs");
+
+/** Whether a source is newer than the built program. */
+function isStale() {
+  if (!existsSync(built)) return true;
+  const builtMs = statSync(built).mtimeMs;
+  return ["emu", "kernel", "tools"].some((dir) => existsSync(join(root, dir)) &&
+    readdirSync(join(root, dir), { recursive: true }).some((f) => f.endsWith(".ts") && statSync(join(root, dir, f)).mtimeMs > builtMs));
+}
+
+/** Runs the command line program with these arguments, after whatever set-up it needs. */
+export async function loanword(argv) {
+  installPackages();
+  if (isStale()) {
+    console.error("building loanword (once)");
+    const { buildTools } = await import("./build.mjs");
+    await buildTools();
+  }
+  process.argv.splice(2, Infinity, ...argv);
+  await import(pathToFileURL(built).href);
+}
+
+if (process.argv[1] && fileURLToPath(import.meta.url) === (await import("node:fs")).realpathSync(process.argv[1])) await loanword(process.argv.slice(2));

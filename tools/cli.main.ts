@@ -1,0 +1,33 @@
+// The `loanword` command. A wrong command line or an unusable file is one line on standard error and exit status 2.
+import { ElfError } from "../emu/elf.ts";
+import { flag, generalHelp, isVerb, parseCommandLine, UsageError, type Verb, verbHelp } from "./cli/options.ts";
+
+/** Verbs load only what they need: a bare machine does without the kernel. */
+async function runVerb(verb: Verb, argv: readonly string[]): Promise<number> {
+  const line = parseCommandLine(verb, argv);
+  if (flag(line, "help")) {
+    process.stdout.write(verbHelp(verb));
+    return 0;
+  }
+  if (verb === "machine") return (await import("./cli/machine.ts")).machineVerb(line);
+  const { bootVerb, runVerb: run } = await import("./cli/boot.ts");
+  return verb === "run" ? run(line) : bootVerb(line);
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [verb, ...rest] = argv;
+  if (verb === undefined || verb === "--help" || verb === "-h" || verb === "help") {
+    process.stdout.write(generalHelp());
+    return verb === undefined ? 2 : 0;
+  }
+  if (!isVerb(verb)) throw new UsageError(`${verb} is not a verb of loanword; use run, boot or machine (see \`loanword --help\`)`);
+  return runVerb(verb, rest);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (e) {
+  if (!(e instanceof UsageError) && !(e instanceof ElfError)) throw e;
+  process.stderr.write(`loanword: ${e.message}\n`);
+  process.exitCode = 2;
+}

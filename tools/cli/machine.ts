@@ -1,0 +1,33 @@
+// `loanword machine`: firmware or a kernel on the bare machine. No kernel of ours takes part.
+import { ElfError } from "../../emu/elf.ts";
+import { Machine, VIRTIO_SLOTS } from "../../emu/machine.ts";
+import { openDisk, readInput } from "./files.ts";
+import { type CommandLine, flag, list, text, UsageError } from "./options.ts";
+import { clockMode, commonConfig, epoch, Session } from "./session.ts";
+
+/** One slot is the random source's. */
+const DRIVES_MAX = VIRTIO_SLOTS - 1;
+
+/** => the exit status: that of the finisher or of tohost */
+export async function machineVerb(line: CommandLine): Promise<number> {
+  const kernelPath = text(line, "kernel"), biosPath = text(line, "bios"), initrdPath = text(line, "initrd"), append = text(line, "append");
+  if (kernelPath === undefined && biosPath === undefined) throw new UsageError("machine needs --kernel F (or --bios F); see `loanword machine --help`");
+  const common = commonConfig(line), clock = clockMode(line, "host");
+  const image = (what: string, path: string | undefined) => (path === undefined ? null : { name: `${what} ${path}`, bytes: readInput(what, path) });
+  const kernel = image("kernel", kernelPath), bios = image("bios", biosPath), initrd = image("initrd", initrdPath);
+  const drives = list(line, "drive").map((path) => openDisk(path, { writable: flag(line, "rw") }));
+  if (initrd !== null && initrd.bytes.length > common.ramBytes / 2)
+    throw new UsageError(`initrd ${initrdPath}: ${initrd.bytes.length} bytes do not fit; give more --mem`);
+  if (drives.length > DRIVES_MAX) throw new UsageError(`--drive was given ${drives.length} times; the board has room for ${DRIVES_MAX} disks`);
+  const session = new Session("console");
+  let machine: Machine;
+  try {
+    machine = new Machine({
+      ...common, drives, console: session.console, epochSeconds: epoch(clock), ...(append === undefined ? {} : { bootargs: append }),
+      ...(initrd === null ? {} : { initrd: initrd.bytes }), ...(kernel === null ? {} : { kernel }), ...(bios === null ? {} : { bios }),
+    });
+  } catch (e) {
+    throw e instanceof ElfError ? new UsageError(e.message) : e;
+  }
+  return session.run(machine, machine, line, { clock });
+}
