@@ -96,8 +96,9 @@ export class BareHart implements Privileged {
       return SLOW_DONE;
     }
     const ramPage = (first - RAM_OFFSET) >>> 12, hasCode = this.hart.code.hasCode[ramPage] === 1;
-    if (store && hasCode) {
-      this.hart.code.storeTo(first - RAM_OFFSET + offset, size);
+    if (store && hasCode) this.hart.code.storeTo(first - RAM_OFFSET + offset, size);
+    // What the TLB's masked compare never lets through has to be answered with a place.
+    if ((store && hasCode) || offset % size !== 0) {
       this.words[(HART_BASE + SCRATCH_AT) / 4] = first + offset;
       return SLOW_AT;
     }
