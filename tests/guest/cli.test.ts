@@ -1,0 +1,136 @@
+// The command line: what it does with bad input, with disks, and with standard streams.
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { assemble, elfOf } from "../helpers/assembler.ts";
+import { loanword, Scratch } from "../helpers/cli.ts";
+import { assert, suite } from "../helpers/suite.ts";
+
+const test = suite("cli");
+const scratch = new Scratch();
+const elf = (source: string) => elfOf(assemble(source));
+const changed = (bytes: Uint8Array, change: (v: DataView) => void) => {
+  const copy = bytes.slice();
+  change(new DataView(copy.buffer));
+  return copy;
+};
+
+const EXIT_42 = elf("li t0, 0x100000\n li t1, 42 << 16 | 0x3333\n sw t1, 0(t0)\n here: j here");
+const kernel = scratch.file("exit42.elf", EXIT_42), missing = `${scratch.dir}/missing`;
+const disk = scratch.file("disk.img", Uint8Array.from({ length: 65536 }, (_, i) => i & 255));
+
+/** One line on standard error, status 2, nothing else. */
+function refused(args: readonly string[], reason: RegExp): void {
+  const r = loanword(args);
+  assert.is(r.status, 2, `${args.join(" ")}: ${r.stderr}`);
+  assert.is(r.stdout, "");
+  assert.match(r.stderr, /^loanword: [^\n]+\n$/);
+  assert.match(r.stderr, reason);
+}
+
+const machine = (...args: string[]) => ["machine", "--clock", "virtual", ...args];
+
+test("help goes to standard output; no verb and an unknown one are mistakes", () => {
+  for (const args of [["--help"], ["machine", "--help"], ["run", "--help"], ["boot", "-h"]]) {
+    const r = loanword(args);
+    assert.is(r.status, 0);
+    assert.match(r.stdout, /^loanword/);
+  }
+  assert.is(loanword([]).status, 2);
+  refused(["frobnicate"], /frobnicate is not a verb/);
+});
+
+test("options that do not exist, lack their value or have a wrong one", () => {
+  refused(machine("--kernle", kernel), /--kernle.*see `loanword machine --help`/);
+  refused(machine("--kernel"), /--kernel/);
+  refused(machine(), /needs --kernel/);
+  refused(machine("--kernel", kernel, "extra"), /extra/);
+  for (const mem of ["0", "12", "1T", "-5M", "4G", "1000001"]) refused(machine("--kernel", kernel, `--mem=${mem}`), /--mem .*such as 128M/);
+  refused(machine("--kernel", kernel, "--virtio", "old"), /--virtio old: use one of modern, legacy/);
+  refused(machine("--kernel", kernel, "--ad", "x"), /--ad x/);
+  refused(machine("--kernel", kernel, "--clock", "sun"), /--clock sun/);
+  refused(machine("--kernel", kernel, "--seed", "x"), /--seed x/);
+});
+
+test("kernels that are missing, not kernels, for another machine, or cut short", () => {
+  const bad = (name: string, bytes: Uint8Array | string, reason: RegExp) => {
+    const path = scratch.file(name, bytes);
+    refused(machine("--kernel", path), new RegExp(`${path} ${reason.source}`));
+  };
+  refused(machine("--kernel", missing), new RegExp(`kernel ${missing}: no such file`));
+  refused(machine("--kernel", scratch.dir), /is a directory/);
+  bad("script", "#!/bin/sh\necho\n", /is not an ELF file but a script/);
+  bad("empty", "", /is empty/);
+  bad("compressed", gzipSync(EXIT_42), /is compressed/);
+  bad("x86", changed(EXIT_42, (v) => v.setUint16(18, 62, true)), /is for x86-64, not for RISC-V/);
+  bad("arm", changed(EXIT_42, (v) => v.setUint16(18, 183, true)), /is for AArch64/);
+  bad("rv32", changed(EXIT_42, (v) => v.setUint8(4, 1)), /is a 32-bit RISC-V file/);
+  bad("object", changed(EXIT_42, (v) => v.setUint16(16, 1, true)), /is an object file/);
+  bad("cut-header", EXIT_42.slice(0, 30), /is truncated/);
+  bad("cut-segment", EXIT_42.slice(0, 132), /is truncated: segment 0 ends at byte/);
+  bad("low", changed(EXIT_42, (v) => v.setBigUint64(88, 0x1000n, true)), /has a segment .* outside RAM/);
+  bad("huge", changed(EXIT_42, (v) => v.setBigUint64(104, 1n << 40n, true)), /has a segment .* outside RAM/);
+  refused(machine("--kernel", scratch.file("raw", new Uint8Array(3 << 20)), "--mem", "2M"), /does not fit.*--mem/);
+  refused(machine("--kernel", kernel, "--bios", kernel), /over the firmware/);
+});
+
+test("disks and initrds that are missing, directories, cut short or compressed", () => {
+  const drive = (path: string, ...more: string[]) => machine("--kernel", kernel, "--drive", path, ...more);
+  refused(drive(missing), /disk .*: no such file/);
+  refused(drive(scratch.dir), /not a regular file/);
+  refused(drive(scratch.file("short", new Uint8Array(1000))), /1000 bytes are not whole sectors of 512/);
+  refused(drive(scratch.file("none", "")), /is empty/);
+  const zipped = gzipSync(new Uint8Array(4096));
+  refused(drive(scratch.file("zip", zipped), "--rw"), /is compressed, so --rw cannot/);
+  refused(drive(scratch.file("cutzip", zipped.subarray(0, 20))), /cannot be uncompressed/);
+  assert.is(loanword(drive(scratch.file("goodzip", zipped))).status, 42);
+  refused(machine("--kernel", kernel, "--initrd", missing), /initrd .*: no such file/);
+  refused(machine("--kernel", kernel, "--initrd", scratch.file("big", new Uint8Array(3 << 20)), "--mem", "4M"), /give more --mem/);
+  refused(machine("--kernel", kernel, ...new Array<string[]>(8).fill(["--drive", disk]).flat()), /room for 7 disks/);
+});
+
+test("the exit status is the guest's, and --json tells how it went", () => {
+  const r = loanword(machine("--kernel", kernel, "--json"));
+  assert.is(r.status, 42);
+  const report = JSON.parse(r.stderr) as Record<string, unknown>;
+  assert.is(report["exit"], 42);
+  assert.ok((report["instructions"] as number) > 0 && (report["instructions"] as number) < 100);
+});
+
+const DISK_PROGRAM = scratch.file("disk.elf", elf(readFileSync("guest/bare/disk.S", "utf8")));
+
+test("a disk's file is changed with --rw, and only then", () => {
+  const before = readFileSync(disk);
+  assert.is(loanword(machine("--kernel", DISK_PROGRAM, "--drive", disk)).status, 0);
+  assert.ok(readFileSync(disk).equals(before), "unchanged without --rw");
+  assert.is(loanword(machine("--kernel", DISK_PROGRAM, "--drive", disk, "--rw", "--virtio", "legacy")).status, 0);
+  const after = readFileSync(disk);
+  assert.is(after[1024], 1);
+  assert.ok(after.subarray(0, 1024).equals(before.subarray(0, 1024)) && after.subarray(1536).equals(before.subarray(1536)));
+});
+
+// Echoes what comes in on the serial port in capital letters, by polling, until a full stop.
+const ECHO = scratch.file("echo.elf", elf(`
+    li s0, 0x10000000
+poll:
+    lbu t0, 5(s0)
+    andi t0, t0, 1
+    beqz t0, poll
+    lbu a0, 0(s0)
+    li t0, '.'
+    beq a0, t0, off
+    andi a0, a0, ~32
+    sb a0, 0(s0)
+    j poll
+off:
+    li t0, 0x100000
+    li t1, 0x5555
+    sw t1, 0(t0)
+here: j here`));
+
+test("standard input reaches the serial port, and its output standard output", () => {
+  const r = loanword(machine("--kernel", ECHO), "loanword.");
+  assert.is(r.status, 0);
+  assert.is(r.stdout, "LOANWORD");
+});
+
+test.run();
