@@ -1,7 +1,9 @@
 // All file systems of one kernel: types, mounts, and the clock that stamps files.
 import { EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR } from "../lib/errno.ts";
 import type { KContext, KGen } from "../lib/kthread.ts";
+import type { PhysMem } from "../hal/physmem.ts";
 import type { Uvm } from "../uvm/uvm.ts";
+import type { BlockDev } from "./blockdev.ts";
 import { Mount } from "./mount.ts";
 import { VDIR, type Vnode } from "./vnode.ts";
 
@@ -11,6 +13,9 @@ export type MountFactory = (vfs: Vfs, source: string, device: Vnode | null, flag
 export class Vfs {
   readonly ctx: KContext;
   readonly uvm: Uvm;
+  readonly mem: PhysMem;
+  /** Disks by device number. */
+  readonly blockDevs = new Map<number, BlockDev>();
   /** In the order they were mounted; the first is the root. */
   readonly mounts: Mount[] = [];
   readonly types = new Map<string, MountFactory>();
@@ -22,9 +27,10 @@ export class Vfs {
   /** Gets messages about corrupt disks and the like. */
   complain: (line: string) => void = () => {};
 
-  constructor(ctx: KContext, uvm: Uvm) {
+  constructor(ctx: KContext, uvm: Uvm, mem: PhysMem) {
     this.ctx = ctx;
     this.uvm = uvm;
+    this.mem = mem;
   }
 
   /** Installs the root file system. */
