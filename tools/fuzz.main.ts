@@ -1,6 +1,8 @@
 // Differential fuzzer: random programs in QEMU and here, until they differ or the instructions are used up.
 //
-//   npx loanword-fuzz is not a command for users: node build/tools/fuzz.mjs --seed N --insns N [--size N] [--tlb MODE] [--keep FILE]
+//   node build/tools/fuzz.mjs --seed N --insns N [--size N] [--tlb MODE] [--slice N] [--keep FILE] [--keep-going]
+//
+// A program has `size` random instructions. --keep writes its image, --slice runs ours that many instructions at a time.
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { TlbMode } from "../emu/machine.ts";
@@ -10,7 +12,7 @@ import { makeProgram } from "../tests/diff/program.ts";
 
 const { values } = parseArgs({ options: {
   seed: { type: "string", default: "1" }, insns: { type: "string", default: "1000000" }, size: { type: "string", default: "20000" },
-  tlb: { type: "string", default: "normal" }, keep: { type: "string" }, "keep-going": { type: "boolean", default: false },
+  tlb: { type: "string", default: "normal" }, keep: { type: "string" }, slice: { type: "string", default: "0" }, "keep-going": { type: "boolean", default: false },
 } });
 
 function main(): number {
@@ -22,9 +24,9 @@ function main(): number {
   const size = Number(values.size), total = Number(values.insns);
   let done = 0, retired = 0, failures = 0;
   for (let seed = Number(values.seed); done < total; seed++) {
-    const program = makeProgram(seed, Math.min(size, total));
+    const program = makeProgram(seed, size);
     if (values.keep !== undefined) writeFileSync(values.keep, program.image);
-    const theirs = runInQemu(program), ours = runHere(program, values.tlb as TlbMode);
+    const theirs = runInQemu(program), ours = runHere(program, values.tlb as TlbMode, Number(values.slice));
     const report = difference(program, theirs, ours.ram);
     done += program.insns;
     retired += ours.retired;

@@ -16,6 +16,8 @@ export interface Place {
   readonly privilege: 0 | 1 | 3;
   /** Address of the table of random entries, which S-mode code changes. */
   readonly oddTable: number;
+  /** See Program.loose. */
+  readonly loose: boolean;
 }
 
 type Unit = (p: Place) => void;
@@ -120,6 +122,7 @@ function reservation(p: Place): void {
   }
   const rd = r.pick(FREE_REGISTERS);
   code.op(`lr.${size}`, { rd, rs1: T1 });
+  if (r.percent(20)) code.op("fence", { imm: r.below(256) });
   for (let i = r.below(4); i > 0; i--) plain(p);
   if (shape === 3) {
     // A store in between that changes the value.
@@ -231,7 +234,7 @@ function oddAddress({ r, code, privilege }: Place): void {
 
 /** Loads, stores and jumps where they fault, or not: the page decides. */
 function odd(p: Place): void {
-  const { r, code } = p;
+  const { r, code, loose } = p;
   oddAddress(p);
   const kind = r.below(10);
   if (kind < 4) {
@@ -239,8 +242,8 @@ function odd(p: Place): void {
     code.raw(encodeRow(row, { rd: args(row)[0] === "rd" ? target(r) : r.below(32), rs1: T1, imm: r.range(-7, 2040) }));
   } else if (kind < 8) {
     // The upper half of each page stays what it is: returns.
-    code.raw(encodeRow(r.pick([...storeRows, ...floatStores]), { rs1: T1, rs2: source(r), imm: r.percent(90) ? r.range(0, 2040) : r.range(-7, -1) }));
-  } else if (kind === 8) {
+    code.raw(encodeRow(r.pick([...storeRows, ...floatStores]), { rs1: T1, rs2: source(r), imm: r.percent(90) || loose ? r.range(0, 2040) : r.range(-7, -1) }));
+  } else if (kind === 8 && loose) {
     code.op("addi", { rd: T1, rs1: T1, imm: 8 * r.below(250) });
     code.raw(encodeRow(r.pick(amoRows), { rd: target(r), rs1: T1, rs2: source(r) }));
   } else {
@@ -253,7 +256,7 @@ function odd(p: Place): void {
 function remap(p: Place): void {
   const { r, code, privilege, oddTable } = p;
   if (privilege !== 1) return;
-  const page = r.below(512), entry = oddEntry(r), fence = r.below(4);
+  const page = r.below(512), entry = oddEntry(r, { missing: p.loose }), fence = r.below(4);
   code.constant(T2, Number(BigInt.asIntN(32, entry)));
   code.constant(T1, Number(BigInt.asIntN(32, entry >> 32n)));
   code.op("slli", { rd: T1, rs1: T1, imm: 32 });

@@ -1,0 +1,27 @@
+// Random programs with fixed seeds: all registers after each trap, and memory at the end, are what QEMU has.
+import type { TlbMode } from "../../emu/machine.ts";
+import { assert, suite } from "../helpers/suite.ts";
+import { difference } from "./compare.ts";
+import { qemuMissing, runHere, runInQemu } from "./machines.ts";
+import { makeProgram, rowsOf } from "./program.ts";
+import { rows } from "../../emu/isa/table.ts";
+
+const test = suite("random programs"), why = qemuMissing();
+const INSNS = 20000;
+
+const runs: readonly (readonly [number, TlbMode, number])[] = [[1001, "normal", 0], [1002, "tiny", 0], [1003, "hostile", 0], [1004, "normal", 0], [1005, "tiny", 97]];
+for (const [seed, tlb, slice] of runs) {
+  test.skipBecause(why, `program ${seed} does in QEMU what it does here (TLB ${tlb}${slice ? `, ${slice} instructions at a time` : ""})`, () => {
+    const program = makeProgram(seed, INSNS), report = difference(program, runInQemu(program), runHere(program, tlb, slice).ram);
+    if (report !== "") assert.unreachable(`${report}\nrepeat: node build/tools/fuzz.mjs --seed ${seed} --size ${INSNS} --insns 1 --tlb ${tlb}`);
+  });
+}
+
+test("random programs have every instruction but those that would lead out of them", () => {
+  const program = makeProgram(1001, INSNS), seen = rowsOf(program);
+  const missing = rows.map((row) => row.name).filter((name) => !seen.has(name) && !["mret", "sret", "wfi"].includes(name));
+  // See units.ts. These three have tests/isa.
+  assert.equal(missing.sort(), ["ctzw", "czero.eqz", "czero.nez"]);
+});
+
+test.run();
