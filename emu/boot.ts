@@ -99,7 +99,8 @@ function loadElf(ram: Ram, name: string, bytes: Uint8Array): Loaded {
   for (const s of elf.segments) {
     if (s.type !== PT_LOAD || s.memBytes === 0) continue;
     if (!ram.has(s.pa, s.memBytes)) {
-      throw new ElfError(`${name} has a segment of ${s.memBytes} bytes at 0x${s.pa.toString(16)}, outside RAM (0x${ram.base.toString(16)} to 0x${(ram.base + ram.size).toString(16)})`);
+      const bounds = `0x${ram.base.toString(16)} to 0x${(ram.base + ram.size).toString(16)}`;
+      throw new ElfError(`${name} has a segment of ${s.memBytes} bytes at 0x${s.pa.toString(16)}, outside RAM (${bounds})`);
     }
     ram.u8.set(s.bytes, s.pa - ram.base);
     ram.u8.fill(0, s.pa - ram.base + s.fileBytes, s.pa - ram.base + s.memBytes);

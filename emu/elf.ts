@@ -11,7 +11,9 @@ export const EM_RISCV = 243;
 
 const EHDR_BYTES = 64, PHDR_BYTES = 56, SHDR_BYTES = 64, SYM_BYTES = 24;
 const SHT_SYMTAB = 2;
-const MACHINES: Record<number, string> = { 3: "32-bit x86", 8: "MIPS", 20: "PowerPC", 21: "64-bit PowerPC", 40: "32-bit ARM", 62: "x86-64", 183: "AArch64", 258: "LoongArch" };
+const MACHINES: Record<number, string> = {
+  3: "32-bit x86", 8: "MIPS", 20: "PowerPC", 21: "64-bit PowerPC", 40: "32-bit ARM", 62: "x86-64", 183: "AArch64", 258: "LoongArch",
+};
 
 /** A file that is not what it should be. The message completes "FILE: …". */
 export class ElfError extends Error {}

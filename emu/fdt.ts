@@ -168,7 +168,8 @@ function cpus(f: FdtBuilder, board: BoardTree): void {
   f.begin("cpu@0").prop("phandle", CPU0).prop("device_type", "cpu").prop("reg", 0).prop("status", "okay").prop("compatible", "riscv");
   f.prop("riscv,isa", isaString(board.ad)).prop("riscv,isa-base", "rv64i");
   f.prop("riscv,isa-extensions", ["i", "m", "a", "f", "d", "c", ...extensionsOf(board.ad)]).prop("mmu-type", "riscv,sv39");
-  f.begin("interrupt-controller").prop("#address-cells", 0).prop("#interrupt-cells", 1).prop("interrupt-controller").prop("compatible", "riscv,cpu-intc").prop("phandle", CPU_INTC).end();
+  f.begin("interrupt-controller").prop("#address-cells", 0).prop("#interrupt-cells", 1).prop("interrupt-controller")
+    .prop("compatible", "riscv,cpu-intc").prop("phandle", CPU_INTC).end();
   f.end();
   f.begin("cpu-map").begin("cluster0").begin("core0").prop("cpu", CPU0).end().end().end();
   f.end();

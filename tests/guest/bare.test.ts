@@ -57,7 +57,8 @@ test("the finisher's code is the machine's", () => {
 });
 
 test("tohost ends the machine with its code", () => {
-  const kernel = text("la t0, tohost\n li t1, 7\n sd t1, 0(t0)\n here: j here\n .align 6\n tohost: .dword 0\n fromhost: .dword 0", 0x8000_0000, ["tohost", "fromhost"]);
+  const source = "la t0, tohost\n li t1, 7\n sd t1, 0(t0)\n here: j here\n .align 6\n tohost: .dword 0\n fromhost: .dword 0";
+  const kernel = text(source, 0x8000_0000, ["tohost", "fromhost"]);
   assert.is(run({ kernel }).code, 3);
 });
 
@@ -68,7 +69,8 @@ test("a program that waits for nothing is idle, not hung; one that runs wild spe
 });
 
 test("a raw image starts at the bottom of RAM with the hart's number and the device tree", () => {
-  const { bytes } = assemble("bnez a0, bad\n lw t0, 0(a1)\n li t1, -0x1201f230\n li t2, 0x100000\n bne t0, t1, bad\n li t3, 0x5555\n sw t3, 0(t2)\n bad: j bad");
+  const check = "bnez a0, bad\n lw t0, 0(a1)\n li t1, -0x1201f230\n bne t0, t1, bad\n";
+  const { bytes } = assemble(`${check} li t2, 0x100000\n li t3, 0x5555\n sw t3, 0(t2)\n bad: j bad`);
   assert.is(run({ kernel: { name: "raw", bytes } }).code, 0);
 });
 

@@ -88,6 +88,24 @@ test("disks and initrds that are missing, directories, cut short or compressed",
   refused(machine("--kernel", kernel, ...new Array<string[]>(8).fill(["--drive", disk]).flat()), /room for 7 disks/);
 });
 
+test("programs and folders for the kernel that are missing or of the wrong kind", () => {
+  const dynamic = changed(EXIT_42, (v) => v.setUint32(64, 3, true));
+  refused(["run"], /needs a program/);
+  refused(["run", missing], /program .*missing: no such file/);
+  refused(["run", scratch.dir], /is a directory/);
+  refused(["run", "--nope", kernel], /--nope/);
+  refused(["run", scratch.file("text", "hello\n"), "--nope"], /is not an ELF file/);
+  refused(["run", scratch.file("x86-prog", changed(EXIT_42, (v) => v.setUint16(18, 62, true)))], /is for x86-64/);
+  refused(["run", scratch.file("cut-prog", EXIT_42.slice(0, 132))], /is truncated/);
+  refused(["run", scratch.file("dynamic", dynamic)], /is dynamically linked .* link it with -static/);
+  refused(["run", "--dir", missing, kernel], /--dir .*missing: no such file/);
+  refused(["run", "--dir", `${scratch.dir}:/a/../b`, kernel], /must not contain/);
+  refused(["boot", "--rw"], /--rw needs --disk/);
+  refused(["boot", "--disk", missing], /disk .*missing: no such file/);
+  refused(["boot", "--mem", "64Q"], /--mem 64Q/);
+  refused(["boot", "ls"], /ls/);
+});
+
 test("the exit status is the guest's, and --json tells how it went", () => {
   const r = loanword(machine("--kernel", kernel, "--json"));
   assert.is(r.status, 42);

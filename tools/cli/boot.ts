@@ -1,9 +1,74 @@
-import { type CommandLine, UsageError } from "./options.ts";
+// `loanword boot` and `loanword run`: our kernel on the machine, with the embedded root disk or another.
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
+import { Machine } from "../../emu/machine.ts";
+import { type CpioEntry, entriesOf, packCpio, S_IFREG } from "../cpio.ts";
+import { fileError, memoryDisk, openDisk, readInput } from "./files.ts";
+import { startKernel } from "./kernel.ts";
+import { type CommandLine, flag, list, memoryBytes, text, UsageError } from "./options.ts";
+import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
-export async function bootVerb(_line: CommandLine): Promise<number> {
-  throw new UsageError("boot needs the kernel, which is not there yet");
+/** The root disk that comes with us, gzipped; from build/tools, where this runs. */
+const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/root.img.gz", import.meta.url));
+const INIT = "/sbin/init";
+/** Where files of the host appear, unless another place is named. */
+const HOST_FOLDER = "host";
+
+/** Boots to a shell, or runs one command with -c. => the exit status */
+export function bootVerb(line: CommandLine): Promise<number> {
+  const command = text(line, "command");
+  return start(line, command === undefined ? [INIT] : [INIT, "-c", command], []);
 }
 
-export async function runVerb(_line: CommandLine): Promise<number> {
-  throw new UsageError("run needs the kernel, which is not there yet");
+/** Runs one program of the host. => its exit status */
+export function runVerb(line: CommandLine): Promise<number> {
+  const [path, ...args] = line.rest;
+  if (path === undefined) throw new UsageError("run needs a program: loanword run [options] PROG [ARGS]");
+  const bytes = readInput("program", path);
+  try {
+    const elf = parseElf(bytes), interpreter = elf.segments.find((s) => s.type === PT_INTERP);
+    if (interpreter !== undefined && list(line, "dir").length === 0) {
+      const name = new TextDecoder().decode(interpreter.bytes).replace(/\0.*$/s, "");
+      throw new UsageError(`program ${path}: is dynamically linked and needs ${name}; link it with -static`);
+    }
+  } catch (e) {
+    throw e instanceof ElfError ? new UsageError(`program ${path}: ${e.message}`) : e;
+  }
+  const guestPath = `${HOST_FOLDER}/${basename(path)}`;
+  return start(line, [INIT, "-e", `/${guestPath}`, ...args], [{ path: guestPath, mode: S_IFREG | 0o755, data: bytes }]);
+}
+
+/** The files that --dir names. */
+function hostFolders(line: CommandLine): CpioEntry[] {
+  return list(line, "dir").flatMap((value) => {
+    const colon = value.lastIndexOf(":"), host = colon > 0 ? value.slice(0, colon) : value;
+    const guest = (colon > 0 ? value.slice(colon + 1) : `${HOST_FOLDER}/${basename(host)}`).split("/").filter((part) => part !== "" && part !== ".");
+    if (guest.includes("..")) throw new UsageError(`--dir ${value}: the guest's path must not contain ..`);
+    try {
+      return entriesOf(host, guest.join("/"));
+    } catch (e) {
+      throw fileError("--dir", host, e);
+    }
+  });
+}
+
+async function start(line: CommandLine, init: readonly string[], files: readonly CpioEntry[]): Promise<number> {
+  const common = commonConfig(line), clock = clockMode(line, "host"), path = text(line, "disk"), rw = flag(line, "rw"), kinds = text(line, "trace");
+  if (rw && path === undefined) throw new UsageError("--rw needs --disk F: the embedded root disk is never changed");
+  const entries = [...hostFolders(line), ...files], initrd = entries.length === 0 ? null : packCpio(entries);
+  if (initrd !== null && initrd.length > memoryBytes(line) / 2) {
+    throw new UsageError(`${initrd.length} bytes of host files do not fit into ${memoryBytes(line)} bytes of memory; give more --mem`);
+  }
+  const disk = path === undefined ? memoryDisk(EMBEDDED_ROOT, readInput("embedded root disk", EMBEDDED_ROOT)) : openDisk(path, { writable: rw });
+  const session = new Session("ports");
+  const bootargs = [text(line, "append"), session.ports === null ? undefined : "stdio=ports"].filter((a) => a !== undefined).join(" ");
+  const machine = new Machine({
+    ...common, hosted: true, drives: [disk], console: session.console, bootargs, epochSeconds: epoch(clock),
+    ...(session.ports === null ? {} : { ports: session.ports }), ...(initrd === null ? {} : { initrd }),
+  });
+  const kernel = startKernel(machine, { init, trace: kinds === undefined ? null : (text) => void process.stderr.write(`${text}\n`) });
+  const status = await session.run(kernel, machine, line, { clock });
+  disk.flush();
+  return status;
 }

@@ -60,7 +60,8 @@ function configOf(verb: Verb): NonNullable<ParseArgsConfig["options"]> {
   const options: NonNullable<ParseArgsConfig["options"]> = {};
   for (const row of ROWS) {
     if (!row.verbs.includes(verb)) continue;
-    options[row.name] = { type: row.value === undefined ? "boolean" : "string", ...(row.short ? { short: row.short } : {}), ...(row.many ? { multiple: true } : {}) };
+    const type = row.value === undefined ? "boolean" as const : "string" as const;
+    options[row.name] = { type, ...(row.short ? { short: row.short } : {}), ...(row.many ? { multiple: true } : {}) };
   }
   return options;
 }

@@ -21,7 +21,8 @@ test.skipBecause(noDtc, "dtc reads the board's tree without a warning and finds 
   for (const line of [
     'compatible = "riscv-virtio"', 'bootargs = "console=ttyS0 \\"x\\""', "linux,initrd-start = <0x00 0x88000000>", "linux,initrd-end = <0x00 0x88001234>",
     "reg = <0x00 0x80000000 0x00 0x10000000>", 'mmu-type = "riscv,sv39"', "timebase-frequency = <0x989680>", `riscv,isa = "${isaString("svadu")}"`,
-    "interrupts-extended = <0x01 0x0b 0x01 0x09>", "interrupts-extended = <0x01 0x03 0x01 0x07>", "virtio_mmio@10008000 {", 'stdout-path = "/soc/serial@10000000"',
+    "interrupts-extended = <0x01 0x0b 0x01 0x09>", "interrupts-extended = <0x01 0x03 0x01 0x07>",
+    "virtio_mmio@10008000 {", 'stdout-path = "/soc/serial@10000000"',
   ]) assert.ok(text.includes(line), `${line}\n${text}`);
 });
 

@@ -103,7 +103,9 @@ for (const version of [1, 2] as const) {
 }
 
 test("version 2: rings outside RAM, not aligned, or of an odd size", () => {
-  const bad: [number, number, number][] = [[8, 0x1000, 0], [8, END, 0], [8, RAM_BASE + 8, 0], [7, RAM_BASE, 0], [0, RAM_BASE, 0], [512, RAM_BASE, 0], [8, RAM_BASE, 0xffffffff]];
+  const bad: [number, number, number][] = [
+    [8, 0x1000, 0], [8, END, 0], [8, RAM_BASE + 8, 0], [7, RAM_BASE, 0], [0, RAM_BASE, 0], [512, RAM_BASE, 0], [8, RAM_BASE, 0xffffffff],
+  ];
   for (const [num, desc, high] of bad) {
     const d = driver(2);
     d.set(0x044, 0);
