@@ -117,13 +117,27 @@ function widen(c: Builder): void {
     () => DOUBLE.set(c, result), () => c.coldFloat(FP_CONVERT));
 }
 
+/**
+ * A fused operation of singles in doubles: the product is exact, and the sum is rounded to odd, which makes rounding it again
+ * to a single the same as rounding once.
+ */
+function sumToOdd(c: Builder, product: V, addend: V): V {
+  const p = c.let(product), d = c.let(addend), sum = c.let(c.op("f64.add", p, d)), back = c.let(c.op("f64.sub", sum, p));
+  const error = c.let(c.op("f64.add", c.op("f64.sub", p, c.op("f64.sub", sum, back)), c.op("f64.sub", d, back)));
+  const bits = c.let(c.op("i64.reinterpret_f64", sum)), zero = DOUBLE.num(0);
+  const away = c.op("i32.eq", c.op("f64.gt", error, zero), c.op("f64.gt", sum, zero));
+  const moves = c.op("i32.and", c.op("f64.ne", error, zero), c.op("i64.eqz", c.op("i64.and", bits, c.i64(1n))));
+  const odd = c.op("i64.add", bits, c.select(away, c.i64(1n), c.i64(-1n)));
+  return c.op("f64.reinterpret_i64", c.select(moves, odd, bits));
+}
+
 /** fmadd and its relatives: the signs of product and addend. */
 const fused = (f: Format, number: number, negateProduct: boolean, negateAddend: boolean): Semantics => (c) => {
   c.needFloat();
-  const wide = (v: V) => (f.t === "f32" ? c.op("f64.promote_f32", v) : v);
-  const a = wide(f.value(c, "fs1")), b = wide(f.value(c, "fs2")), d = wide(f.value(c, "fs3"));
-  const sum = c.fma(negateProduct ? c.op("f64.neg", a) : a, b, negateAddend ? c.op("f64.neg", d) : d);
-  const result = c.let(f.t === "f32" ? c.op("f32.demote_f64", sum) : sum);
+  const single = f.t === "f32", wide = (v: V) => (single ? c.op("f64.promote_f32", v) : v);
+  const first = wide(f.value(c, "fs1")), a = negateProduct ? c.op("f64.neg", first) : first, b = wide(f.value(c, "fs2"));
+  const third = wide(f.value(c, "fs3")), d = negateAddend ? c.op("f64.neg", third) : third;
+  const result = c.let(single ? c.op("f32.demote_f64", sumToOdd(c, c.op("f64.mul", a, b), d)) : c.fma(a, b, d));
   c.when(c.op("i32.and", c.fastRounding(), ordinary(c, f, result, false)), () => f.set(c, result), () => c.coldFloat(number + f.cold));
 };
 
