@@ -1,12 +1,12 @@
 // Makes the root disk from the guest's programs: the same bytes wherever and whenever it runs.
 //
-//   node build/tools/mkimage.main.mjs [--check]      build/guest/* ─► guest/image/root.img.gz and root.json
+//   node build/tools/mkimage.main.mjs [--check]      build/guest/* ─► guest/image/root.img.br and root.json
 //
 // --check writes nothing: it compares what would be made with the recorded digest, and exits 1 when they differ.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, constants } from "node:zlib";
 import { VBLK, VCHR } from "../kernel/vfs/vnode.ts";
 import { DiskFs } from "./diskfs.ts";
 import { makeExt2 } from "./mkext2.ts";
@@ -58,8 +58,10 @@ function main(args: readonly string[]): number {
     console.log(recorded.sha256 === sha256 ? `mkimage: same as recorded (${sha256})` : `mkimage: differs: recorded ${recorded.sha256}, made ${sha256}`);
     return recorded.sha256 === sha256 ? 0 : 1;
   }
-  const packed = gzipSync(image, { level: 9 });
-  writeFileSync("guest/image/root.img.gz", packed);
+  // The programs repeat the same library: a window as large as the image finds it again.
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: image.length };
+  const packed = brotliCompressSync(image, { params });
+  writeFileSync("guest/image/root.img.br", packed);
   writeFileSync(record, `${JSON.stringify({ sha256, bytes: image.length, gcc: versions.gcc, musl: versions.musl }, null, 2)}\n`);
   console.log(`mkimage: ${image.length} bytes, ${packed.length} compressed, sha256 ${sha256}`);
   return 0;
