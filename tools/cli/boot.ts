@@ -1,6 +1,7 @@
 // `loanword boot` and `loanword run`: our kernel on the machine, with the embedded root disk or another.
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliDecompressSync } from "node:zlib";
 import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
 import { Machine } from "../../emu/machine.ts";
 import { type CpioEntry, entriesOf, packCpio, S_IFREG } from "../cpio.ts";
@@ -10,7 +11,7 @@ import { type CommandLine, flag, list, memoryBytes, text, UsageError } from "./o
 import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
 /** The root disk that comes with us, gzipped; from build/tools, where this runs. */
-const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/root.img.gz", import.meta.url));
+const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/image/root.img.br", import.meta.url));
 const INIT = "/sbin/init";
 /** Where files of the host appear, unless another place is named. */
 const HOST_FOLDER = "host";
@@ -60,7 +61,7 @@ async function start(line: CommandLine, init: readonly string[], files: readonly
   if (initrd !== null && initrd.length > memoryBytes(line) / 2) {
     throw new UsageError(`${initrd.length} bytes of host files do not fit into ${memoryBytes(line)} bytes of memory; give more --mem`);
   }
-  const disk = path === undefined ? memoryDisk(EMBEDDED_ROOT, readInput("embedded root disk", EMBEDDED_ROOT)) : openDisk(path, { writable: rw });
+  const disk = path === undefined ? memoryDisk(EMBEDDED_ROOT, brotliDecompressSync(readInput("embedded root disk", EMBEDDED_ROOT))) : openDisk(path, { writable: rw });
   const session = new Session("ports");
   const bootargs = [text(line, "append"), session.ports === null ? undefined : "stdio=ports"].filter((a) => a !== undefined).join(" ");
   const machine = new Machine({
