@@ -13,7 +13,7 @@ export const FP_ADD = 0, FP_SUB = 1, FP_MUL = 2, FP_DIV = 3, FP_SQRT = 4, FP_MIN
 export const FP_SINGLE = 32;
 
 const R = 0xfe00707f | 0, RM = 0xfe00007f | 0, RM_UNARY = 0xfff0007f | 0, UNARY = 0xfff0707f | 0, R4 = 0x0600007f, I = 0x707f;
-const RTZ = 1, NX = 1;
+const RTZ = 1, RDN = 2, RUP = 3, DYN = 7, RESERVED_MODE = 5, NX = 1;
 
 /** What differs between the formats. */
 interface Format {
@@ -45,10 +45,17 @@ function ordinary(c: Builder, f: Format, result: V, sum: boolean): V {
 
 const binary = (f: Format, op: string, number: number): Semantics => (c) => {
   c.needFloat();
-  const result = c.let(c.op(`${f.t}.${op}` as Op, f.value(c, "fs1"), f.value(c, "fs2")));
-  const stands = c.op("i32.and", c.fastRounding(), ordinary(c, f, result, op === "add" || op === "sub"));
-  c.when(stands, () => f.set(c, result), () => c.coldFloat(number + f.cold));
+  const sum = op === "add" || op === "sub", held = (v: V) => (sum ? v : c.let(v)), a = held(f.value(c, "fs1")), b = held(f.value(c, "fs2"));
+  const result = c.let(c.op(`${f.t}.${op}` as Op, a, b));
+  const stands = c.op("i32.and", c.fastRounding(), ordinary(c, f, result, sum)), exactly = () => c.coldFloat(number + f.cold);
+  const isZero = (v: V) => c.op(`${f.t}.eq` as Op, v, f.num(0));
+  // A zero that comes of a zero is exact in every mode that is one.
+  const zero = () => c.op("i32.and", isZero(result), c.op("i32.and", validMode(c), op === "mul" ? c.op("i32.or", isZero(a), isZero(b)) : isZero(a)));
+  c.when(stands, () => f.set(c, result), sum ? exactly : () => c.when(zero(), () => f.set(c, result), exactly));
 };
+
+/** A dynamic rounding mode would not be reserved; static ones that are do not get here. */
+const validMode = (c: Builder): V => c.op("i32.lt_u", c.field("i32.load", FRM), c.i32(RESERVED_MODE));
 
 const sqrt = (f: Format): Semantics => (c) => {
   c.needFloat();
@@ -81,16 +88,19 @@ const compare = (f: Format, op: "eq" | "lt" | "le", number: number): Semantics =
     () => c.setX(c.op("i64.extend_i32_u", c.op(`${t}.${op}` as Op, a, b))), () => c.coldFloat(number + f.cold));
 };
 
-/** Floating point to integer. C's casts truncate: that mode is done here, within the range of the target. */
+/** Floating point to integer, within the range of the target; rounding to nearest with ties away is left to TypeScript. */
 const toInteger = (f: Format, number: number, low: number, high: number, narrow: boolean): Semantics => (c) => {
   c.needFloat();
-  const v = c.let(f.t === "f32" ? c.op("f64.promote_f32", c.f32("fs1")) : c.f64("fs1"));
-  const inRange = c.op("i32.and", c.op("f64.gt", v, DOUBLE.num(low)), c.op("f64.lt", v, DOUBLE.num(high)));
-  c.when(c.op("i32.and", c.op("i32.eq", c.imm32(), c.i32(RTZ)), inRange), () => {
-    const whole = c.let(c.op("i64.trunc_f64_s", v));
+  const v = c.let(f.t === "f32" ? c.op("f64.promote_f32", c.f32("fs1")) : c.f64("fs1")), field = c.let(c.imm32());
+  const mode = c.let(c.select(c.op("i32.eq", field, c.i32(DYN)), c.field("i32.load", FRM), field)), is = (m: number) => c.op("i32.eq", mode, c.i32(m));
+  const directed = c.select(is(RDN), c.op("f64.floor", v), c.select(is(RUP), c.op("f64.ceil", v), c.op("f64.nearest", v)));
+  const rounded = c.let(c.select(is(RTZ), c.op("f64.trunc", v), directed));
+  const inRange = c.op("i32.and", c.op("f64.gt", rounded, DOUBLE.num(low)), c.op("f64.lt", rounded, DOUBLE.num(high)));
+  c.when(c.op("i32.and", c.op("i32.le_u", mode, c.i32(RUP)), inRange), () => {
+    const whole = c.let(c.op("i64.trunc_f64_s", rounded));
     if (narrow) c.setW(c.op("i32.wrap_i64", whole));
     else c.setX(whole);
-    c.when(c.op("f64.ne", c.op("f64.convert_i64_s", whole), v), () => c.raiseFlags(c.i32(NX)));
+    c.when(c.op("f64.ne", rounded, v), () => c.raiseFlags(c.i32(NX)));
   }, () => c.coldFloat(number + f.cold));
 };
 
@@ -100,22 +110,39 @@ const fromInteger = (f: Format, number: number, wide: boolean, signed: boolean):
   const v = c.let(wide ? c.x("rs1") : c.op(signed ? "i64.extend_i32_s" : "i64.extend_i32_u", c.w("rs1")));
   const limit = f.t === "f32" ? 1n << 24n : 1n << 53n;
   const small = signed ? c.op("i64.le_u", c.op("i64.add", v, c.i64(limit)), c.i64(2n * limit)) : c.op("i64.le_u", v, c.i64(limit));
-  c.when(c.op("i32.and", small, c.op("i32.lt_u", c.field("i32.load", FRM), c.i32(5))),
+  c.when(c.op("i32.and", small, validMode(c)),
     () => f.set(c, c.op(f.t === "f32" ? "f32.convert_i64_s" : "f64.convert_i64_s", v)), () => c.coldFloat(number + f.cold));
 };
 
 function narrow(c: Builder): void {
   c.needFloat();
-  const result = c.let(c.op("f32.demote_f64", c.f64("fs1")));
-  c.when(c.op("i32.and", c.fastRounding(), ordinary(c, SINGLE, result, false)), () => SINGLE.set(c, result), () => c.coldFloat(FP_CONVERT + FP_SINGLE));
+  const v = c.let(c.f64("fs1")), result = c.let(c.op("f32.demote_f64", v));
+  const exact = c.op("i32.and", validMode(c), c.op("f64.eq", c.op("f64.promote_f32", result), v));
+  c.when(c.op("i32.or", exact, c.op("i32.and", c.fastRounding(), ordinary(c, SINGLE, result, false))),
+    () => SINGLE.set(c, result), () => c.coldFloat(FP_CONVERT + FP_SINGLE));
 }
 
 function widen(c: Builder): void {
   c.needFloat();
   const result = c.let(c.op("f64.promote_f32", c.f32("fs1")));
-  c.when(c.op("i32.and", c.op("f64.eq", result, result), c.op("i32.lt_u", c.field("i32.load", FRM), c.i32(5))),
-    () => DOUBLE.set(c, result), () => c.coldFloat(FP_CONVERT));
+  c.when(c.op("i32.and", c.op("f64.eq", result, result), validMode(c)), () => DOUBLE.set(c, result), () => c.coldFloat(FP_CONVERT));
 }
+
+/** One bit of ten: the sign and the exponent choose among the numbers, the fraction's first bit among the NaNs. */
+const classify = (f: Format): Semantics => (c) => {
+  c.needFloat();
+  const single = f.t === "f32", fractionBits = single ? 23n : 52n, top = single ? 255n : 2047n, num = (n: bigint) => c.i64(n);
+  const bits = c.let(single ? c.op("i64.extend_i32_u", c.op("i32.reinterpret_f32", c.f32("fs1"))) : c.fbits("fs1"));
+  const exponent = c.let(c.op("i64.and", c.op("i64.shr_u", bits, num(fractionBits)), num(top)));
+  const fraction = c.let(c.op("i64.and", bits, num((1n << fractionBits) - 1n))), none = c.let(c.op("i64.eqz", fraction));
+  const negative = c.op("i64.ne", c.op("i64.shr_u", bits, num(single ? 31n : 63n)), num(0n));
+  // Infinity, normal, subnormal, zero are 0 to 3 from the negative end, mirrored for positive numbers.
+  const small = c.select(none, num(3n), num(2n)), size = c.let(c.select(c.op("i64.eqz", exponent), small, num(1n)));
+  const isTop = c.let(c.op("i64.eq", exponent, num(top))), kind = c.let(c.select(isTop, num(0n), size));
+  const number = c.select(negative, kind, c.op("i64.sub", num(7n), kind));
+  const nan = c.select(c.op("i64.eqz", c.op("i64.shr_u", fraction, num(fractionBits - 1n))), num(8n), num(9n));
+  c.setX(c.op("i64.shl", num(1n), c.select(c.op("i32.and", isTop, c.op("i32.eqz", none)), nan, number)));
+};
 
 /**
  * A fused operation of singles in doubles: the product is exact, and the sum is rounded to odd, which makes rounding it again
@@ -155,7 +182,7 @@ function rowsOf(f: Format): Row[] {
     row("fmin", 0x28000053, R, "fd,fs1,fs2", extreme(f, "min", FP_MIN)), row("fmax", 0x28001053, R, "fd,fs1,fs2", extreme(f, "max", FP_MAX)),
     row("feq", 0xa0002053, R, "rd,fs1,fs2", compare(f, "eq", FP_EQ)), row("flt", 0xa0001053, R, "rd,fs1,fs2", compare(f, "lt", FP_LT)),
     row("fle", 0xa0000053, R, "rd,fs1,fs2", compare(f, "le", FP_LE)),
-    row("fclass", 0xe0001053, UNARY, "rd,fs1", (c) => { c.needFloat(); c.coldFloat(FP_CLASS + f.cold); }),
+    row("fclass", 0xe0001053, UNARY, "rd,fs1", classify(f)),
     fused4("fmadd", 0x43, FP_MADD, false, false), fused4("fmsub", 0x47, FP_MSUB, false, true),
     fused4("fnmsub", 0x4b, FP_NMSUB, true, false), fused4("fnmadd", 0x4f, FP_NMADD, true, true),
     ...conversionsOf(f),

@@ -41,7 +41,7 @@ class Bench {
   private next = 0;
 
   /** Runs one instruction with f1, f2, f3, x1 as operands; its result is in f4 or x4. => flags */
-  run(name: string, operands: bigint[], x1: bigint, rm: number, flags: number): number {
+  run(name: string, operands: bigint[], x1: bigint, rm: number, flags: number, frm = 0): number {
     const key = `${name} ${rm}`, { hart } = this.bare;
     let at = this.places.get(key);
     if (at === undefined) {
@@ -51,6 +51,7 @@ class Bench {
     operands.forEach((bits, i) => (hart.f64bits[i + 1] = bits));
     hart.x64[1] = x1;
     hart.float.fflags = flags;
+    hart.float.frm = frm;
     this.bare.run(at, 1);
     return hart.float.fflags;
   }
@@ -91,6 +92,19 @@ for (const f of [soft.F64, soft.F32]) {
     }
   });
 }
+
+test("classes, and conversions between the formats", () => {
+  const r = new Random(5), bench = new Bench();
+  for (let i = 0; i < CASES; i++) {
+    const f = r.percent(50) ? soft.F64 : soft.F32, to = f === soft.F64 ? soft.F32 : soft.F64, letter = f === soft.F64 ? "d" : "s", other = f === soft.F64 ? "s" : "d";
+    const a = r.percent(30) ? sparse(r, f) : r.float(f === soft.F32), operand = f === soft.F64 ? a : a | BOX, rm = r.below(5), before = r.below(2), out = { flags: before };
+    bench.run(`fclass.${letter}`, [operand], 0n, rm, before);
+    assert.is(bench.bare.hart.x64[4], soft.classify(f, a), `fclass.${letter} ${hex(a)}`);
+    const wanted = soft.convert(f, to, a, rm, out) | (to === soft.F32 ? BOX : 0n), flags = bench.run(`fcvt.${other}.${letter}`, [operand], 0n, rm, before);
+    const got = BigInt.asUintN(64, bench.bare.hart.f64bits[4]!);
+    if (got !== wanted || flags !== out.flags) assert.unreachable(`fcvt.${other}.${letter} ${hex(a)} mode ${rm}: ${hex(got)} ${flags}, wanted ${hex(wanted)} ${out.flags}`);
+  }
+});
 
 test("a single fused operation is not rounded twice", () => {
   const bits = (x: number) => BigInt(new Uint32Array(new Float32Array([x]).buffer)[0]!), u = 2 ** -20, bench = new Bench();
