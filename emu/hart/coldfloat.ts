@@ -1,7 +1,7 @@
 // Floating-point instructions that the generated code leaves to TypeScript: reads the operands of the record, computes
 // exactly, writes register and flags.
 //
-// Doubles that round to nearest are tried with the host's own arithmetic first: where it can be shown that the result is
+// Operations that round to nearest are tried with the host's own arithmetic first: where it can be shown that the result is
 // exact, or NX is set anyway, nothing else is needed. Programs on whole numbers never set NX and would crawl otherwise.
 import {
   FP_ADD, FP_CLASS, FP_CONVERT, FP_DIV, FP_EQ, FP_FROM_L, FP_FROM_LU, FP_FROM_W, FP_FROM_WU, FP_LE, FP_LT, FP_MADD, FP_MAX, FP_MIN, FP_MSUB,
@@ -41,6 +41,7 @@ export class ColdFloat {
   private readonly hart: number;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
+  private readonly f32: Float32Array;
   private readonly f64: Float64Array;
   private readonly u64: BigUint64Array;
   private readonly i64: BigInt64Array;
@@ -51,6 +52,7 @@ export class ColdFloat {
     this.hart = hart;
     this.u16 = new Uint16Array(memory);
     this.i32 = new Int32Array(memory);
+    this.f32 = new Float32Array(memory);
     this.f64 = new Float64Array(memory);
     this.u64 = new BigUint64Array(memory);
     this.i64 = new BigInt64Array(memory);
@@ -60,7 +62,7 @@ export class ColdFloat {
   perform(op: number, record: number): boolean {
     const rm = this.roundingMode(op, record);
     if (rm > soft.RMM) return false;
-    if ((op & FP_SINGLE) !== 0 || rm !== soft.RNE || !this.quick(op, record)) this.exact(op, record, rm);
+    if (rm !== soft.RNE || !((op & FP_SINGLE) !== 0 ? this.quickSingle(op & ~FP_SINGLE, record) : this.quick(op, record))) this.exact(op, record, rm);
     this.fields.fs = 3;
     return true;
   }
@@ -104,6 +106,37 @@ export class ColdFloat {
     const productOk = ((a === 0 || b === 0) && product === 0) || productExact(left, b, product);
     if (!productOk || !(Math.abs(result) < Infinity) || !sumExact(product, addend, result)) return false;
     this.f64[this.slot(record, REC_RD)] = result;
+    return true;
+  }
+
+  /** The single in a register as a number; NaN when it is not boxed. */
+  private single(record: number, field: number): number {
+    const at = 2 * this.slot(record, field);
+    return this.i32[at + 1] === -1 ? this.f32[at]! : NaN;
+  }
+
+  /** The same for singles, in doubles: a product of two is exact there, and a quotient or root is exact if multiplying goes back. */
+  private quickSingle(op: number, record: number): boolean {
+    const a = this.single(record, REC_RS1), b = op === FP_SQRT ? a : this.single(record, REC_RS2);
+    let result = 0, exact = true;
+    switch (op) {
+      case FP_ADD: result = a + b; exact = sumExact(a, b, result); break;
+      case FP_SUB: result = a - b; exact = sumExact(a, -b, result); break;
+      case FP_MUL: result = a * b; break;
+      case FP_DIV: result = Math.fround(a / b); exact = b !== 0 && result * b === a; break;
+      case FP_SQRT: result = Math.fround(Math.sqrt(a)); exact = result * result === a; break;
+      case FP_MADD: case FP_MSUB: case FP_NMSUB: case FP_NMADD: {
+        const c = this.single(record, REC_RS3), addend = op === FP_MSUB || op === FP_NMADD ? -c : c, product = (op === FP_NMSUB || op === FP_NMADD ? -a : a) * b;
+        result = product + addend;
+        exact = sumExact(product, addend, result);
+        break;
+      }
+      default: return false;
+    }
+    if (!exact || !(Math.abs(result) < Infinity) || Math.fround(result) !== result) return false;
+    const at = 2 * this.slot(record, REC_RD);
+    this.f32[at] = result;
+    this.i32[at + 1] = -1;
     return true;
   }
 
