@@ -61,6 +61,10 @@ export class Kern {
   readonly cdevsw = new Map<number, DeviceOpen>();
   /** Opens a named pipe. */
   openFifo: DeviceOpen | null = null;
+  /** pipe2, socket and socketpair: kernel.ts connects them. */
+  makePipe: ((k: Kern, flags: number) => readonly [OpenFile, OpenFile] | number) | null = null;
+  makeSocket: ((k: Kern, t: Thread, domain: number, type: number, protocol: number) => OpenFile | number) | null = null;
+  makeSocketPair: ((k: Kern, t: Thread, domain: number, type: number, protocol: number) => readonly [OpenFile, OpenFile] | number) | null = null;
   /** How many threads this much memory supports. */
   readonly maxThreads: number;
   /** Processes made since boot. */

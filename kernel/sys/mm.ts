@@ -1,0 +1,230 @@
+// System calls about memory: Linux's flags on one side, uvm's terms on the other (uvm-spec section 7 for errors; Linux wins).
+import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EAGAIN, EPERM } from "../lib/errno.ts";
+import type { KGen } from "../lib/kthread.ts";
+import { PROT_READ, PROT_WRITE } from "../hal/prot.ts";
+import { uaoCreate } from "../uvm/aobj.ts";
+import { uvmMapClean, uvmMapDiscard } from "../uvm/mapclean.ts";
+import { ADV_NORMAL, ADV_RANDOM, ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../uvm/mapentry.ts";
+import { isMapped, uvmMapAdvise, uvmMapInherit, uvmMapProtect, uvmMapResident } from "../uvm/mapops.ts";
+import { uvmMapPageable } from "../uvm/mapwire.ts";
+import { uvmMap } from "../uvm/mmap.ts";
+import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO, type UvmObject } from "../uvm/object.ts";
+import { uvmUnmap } from "../uvm/unmap.ts";
+import { uvmFault } from "../uvm/faultslow.ts";
+import { uvmBrk } from "../uvm/vmspace.ts";
+import type { Kern } from "../kern/kern.ts";
+import type { Thread } from "../kern/proc.ts";
+import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../kern/rlimit.ts";
+import { argOf, argUOf, fast, getBytes, intOf, putBytes, type Row, slow } from "./args.ts";
+
+const PAGE = 4096;
+const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_TYPE = 15, MAP_SHARED_VALIDATE = 3, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_LOCKED = 0x2000;
+const MAP_POPULATE = 0x8000, MAP_FIXED_NOREPLACE = 0x100000;
+const MADV_NORMAL = 0, MADV_RANDOM = 1, MADV_SEQUENTIAL = 2, MADV_WILLNEED = 3, MADV_DONTNEED = 4, MADV_FREE = 8, MADV_DONTFORK = 10, MADV_DOFORK = 11;
+const MADV_WIPEONFORK = 18, MADV_KEEPONFORK = 19, MADV_COLD = 20, MADV_PAGEOUT = 21;
+const MS_ASYNC = 1, MS_INVALIDATE = 2, MS_SYNC = 4;
+
+const roundUp = (n: number): number => Math.ceil(n / PAGE) * PAGE;
+const isAligned = (n: number): boolean => n % PAGE === 0;
+
+function* brk(_k: Kern, t: Thread): KGen<number> {
+  const vm = t.proc.vmspace;
+  vm.brkLimit = t.proc.limits.get(RLIMIT_DATA);
+  return yield* uvmBrk(vm, argUOf(t, 0));
+}
+
+/** What mmap(2) asked for. */
+interface Backing {
+  uobj: UvmObject | null;
+  offset: number;
+  maxprot: number;
+}
+
+function* backingOf(k: Kern, t: Thread, size: number, prot: number, flags: number): KGen<Backing | number> {
+  const isShared = (flags & MAP_TYPE) !== MAP_PRIVATE, offset = argOf(t, 5);
+  if ((flags & MAP_ANONYMOUS) !== 0) return { uobj: isShared ? uaoCreate(k.uvm, size) : null, offset: 0, maxprot: 7 };
+  const f = t.proc.fds.get(intOf(t, 4));
+  if (!f) return -EBADF;
+  if (!f.ops.mmap) return -ENODEV;
+  if (offset < 0 || !isAligned(offset) || offset + size > 2 ** 52) return -EINVAL;
+  if (!f.isReadable || (isShared && (prot & PROT_WRITE) !== 0 && !f.isWritable)) return -EACCES;
+  const b = yield* f.ops.mmap(f, offset, size, prot, isShared);
+  if (typeof b === "number") return b;
+  return { ...b, maxprot: isShared && !f.isWritable ? 7 & ~PROT_WRITE : 7 };
+}
+
+function* mmap(k: Kern, t: Thread): KGen<number> {
+  const hint = argUOf(t, 0), len = argUOf(t, 1), prot = intOf(t, 2), flags = intOf(t, 3), type = flags & MAP_TYPE, { map } = t.proc.vmspace;
+  if (len === 0 || (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) || !isAligned(argOf(t, 5))) return -EINVAL;
+  const size = roundUp(len), fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
+  if (size > map.max - map.min) return -ENOMEM;
+  if (map.size + size > t.proc.limits.get(RLIMIT_AS)) return -ENOMEM;
+  if (fixed && (!isAligned(hint))) return -EINVAL;
+  if (fixed && !map.isRange(hint, hint + size)) return hint < map.min ? -EPERM : -ENOMEM;
+  const b = yield* backingOf(k, t, size, prot & 7, flags);
+  if (typeof b === "number") return b;
+  const r = yield* uvmMap(map, {
+    va: fixed ? hint : Math.min(Math.floor(hint / PAGE) * PAGE, map.max), fixed, noReplace: (flags & MAP_FIXED_NOREPLACE) !== 0, size, prot: prot & 7,
+    maxprot: b.maxprot, uobj: b.uobj, offset: b.offset, copyOnWrite: type === MAP_PRIVATE, inherit: type === MAP_PRIVATE ? INH_COPY : INH_SHARE,
+  });
+  if (r < 0) {
+    if (b.uobj) yield* b.uobj.pgops.detach(b.uobj);
+    return r;
+  }
+  if ((flags & (MAP_POPULATE | MAP_LOCKED)) !== 0 && (prot & 7) !== 0) yield* populate(k, t, r, size, prot & 7);
+  return r;
+}
+
+/** Touches every page; failures wait for the program's own faults. */
+function* populate(_k: Kern, t: Thread, va: number, size: number, prot: number): KGen<void> {
+  const access = (prot & PROT_WRITE) !== 0 ? PROT_WRITE : PROT_READ;
+  for (let at = va; at < va + size; at += PAGE) if ((yield* uvmFault(t.proc.vmspace.map, at, access)) < 0) return;
+}
+
+function* munmap(_k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), len = argUOf(t, 1), { map } = t.proc.vmspace;
+  if (!isAligned(va) || len === 0 || len > map.max) return -EINVAL;
+  const from = Math.max(va, map.min), to = Math.min(va + roundUp(len), map.max);
+  if (va + roundUp(len) > map.max + PAGE) return -EINVAL;
+  return to <= from ? 0 : yield* uvmUnmap(map, from, to);
+}
+
+function* mprotect(_k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), prot = intOf(t, 2), { map } = t.proc.vmspace;
+  if (!isAligned(va) || (prot & ~0x300000f) !== 0) return -EINVAL;
+  if (size === 0) return 0;
+  if (!map.isRange(va, va + size) || !isMapped(map, va, va + size)) return -ENOMEM;
+  return yield* uvmMapProtect(map, va, va + size, prot & 7);
+}
+
+function* madvise(_k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), advice = intOf(t, 2), { map } = t.proc.vmspace, end = va + size;
+  if (!isAligned(va)) return -EINVAL;
+  const known = [MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_DOFORK, 14, 15, 16, 17,
+    MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT];
+  if (!known.includes(advice)) return -EINVAL;
+  if (size === 0) return 0;
+  if (!map.isRange(va, end)) return -ENOMEM;
+  if (advice === MADV_DONTNEED) return yield* uvmMapDiscard(map, va, end);
+  if (!isMapped(map, va, end)) return -ENOMEM;
+  switch (advice) {
+    case MADV_NORMAL: return yield* uvmMapAdvise(map, va, end, ADV_NORMAL);
+    case MADV_RANDOM: return yield* uvmMapAdvise(map, va, end, ADV_RANDOM);
+    case MADV_SEQUENTIAL: return yield* uvmMapAdvise(map, va, end, ADV_SEQUENTIAL);
+    case MADV_FREE: return yield* uvmMapClean(map, va, end, PGO_FREE);
+    case MADV_DONTFORK: return yield* uvmMapInherit(map, va, end, INH_NONE);
+    case MADV_WIPEONFORK: return yield* uvmMapInherit(map, va, end, INH_ZERO);
+    case MADV_DOFORK: case MADV_KEEPONFORK: return yield* uvmMapInherit(map, va, end, INH_COPY);
+    default: return 0;
+  }
+}
+
+function* msync(_k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), flags = intOf(t, 2), { map } = t.proc.vmspace;
+  if (!isAligned(va) || (flags & ~7) !== 0 || (flags & (MS_ASYNC | MS_SYNC)) === (MS_ASYNC | MS_SYNC)) return -EINVAL;
+  if (size === 0) return 0;
+  if (!map.isRange(va, va + size) || !isMapped(map, va, va + size)) return -ENOMEM;
+  if ((flags & MS_INVALIDATE) !== 0) {
+    for (let e = map.firstFrom(va); e !== map.header && e.start < va + size; e = e.next) if (e.wiredCount > 0) return -EBUSY;
+  }
+  return (flags & MS_SYNC) !== 0 ? yield* uvmMapClean(map, va, va + size, PGO_CLEANIT | PGO_SYNCIO) : 0;
+}
+
+function* lockRange(_k: Kern, t: Thread): KGen<number> {
+  const va = Math.floor(argUOf(t, 0) / PAGE) * PAGE, end = roundUp(argUOf(t, 0) + argUOf(t, 1)), { map } = t.proc.vmspace;
+  if (end === va) return 0;
+  if (!map.isRange(va, end)) return -ENOMEM;
+  if (end - va > t.proc.limits.get(RLIMIT_MEMLOCK)) return t.proc.limits.get(RLIMIT_MEMLOCK) === 0 ? -EPERM : -ENOMEM;
+  const r = yield* uvmMapPageable(map, va, end, { wire: true });
+  return r === -EINVAL ? -ENOMEM : r === -EAGAIN ? -EAGAIN : r;
+}
+
+function* unlockRange(_k: Kern, t: Thread): KGen<number> {
+  const va = Math.floor(argUOf(t, 0) / PAGE) * PAGE, end = roundUp(argUOf(t, 0) + argUOf(t, 1)), { map } = t.proc.vmspace;
+  if (end === va) return 0;
+  if (!map.isRange(va, end) || !isMapped(map, va, end)) return -ENOMEM;
+  yield* uvmMapPageable(map, va, end, { wire: false });
+  return 0;
+}
+
+function* mincore(k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), { map } = t.proc.vmspace;
+  if (!isAligned(va)) return -EINVAL;
+  if (size === 0) return 0;
+  if (!map.isRange(va, va + size)) return -ENOMEM;
+  const out = new Uint8Array(size / PAGE), r = yield* uvmMapResident(map, va, va + size, out);
+  return r < 0 ? r : yield* putBytes(k, t, argOf(t, 2), out);
+}
+
+const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
+
+/** mremap of memory that one entry describes: grown in place, shrunk, or moved by copying what is resident. */
+function* mremap(k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), oldSize = roundUp(argUOf(t, 1)), size = roundUp(argUOf(t, 2)), flags = intOf(t, 3), { map } = t.proc.vmspace;
+  if (!isAligned(va) || size === 0 || (flags & ~3) !== 0 || ((flags & MREMAP_FIXED) !== 0 && (flags & MREMAP_MAYMOVE) === 0)) return -EINVAL;
+  if (oldSize === 0) return -EINVAL;
+  const e = map.lookup(va);
+  if (!e || !map.isRange(va, va + oldSize) || va + oldSize > e.end) return -EFAULT;
+  if ((flags & MREMAP_FIXED) === 0) {
+    if (size <= oldSize) {
+      if (size < oldSize) yield* uvmUnmap(map, va + size, va + oldSize);
+      return va;
+    }
+    const more = { va: va + oldSize, fixed: true, noReplace: true, size: size - oldSize, prot: e.protection, maxprot: e.maxProtection, inherit: e.inheritance };
+    if (!e.object && va + oldSize <= map.max - more.size) {
+      const r = yield* uvmMap(map, { ...more, copyOnWrite: true });
+      if (r >= 0) return va;
+      if (r !== -EEXIST && r !== -EINVAL) return r;
+    }
+  }
+  if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
+  const isFixed = (flags & MREMAP_FIXED) !== 0, to = argUOf(t, 4);
+  if (isFixed && (!isAligned(to) || !map.isRange(to, to + size) || (to < va + oldSize && va < to + size))) return -EINVAL;
+  return yield* moveMapping(k, t, va, oldSize, size, isFixed ? to : -1);
+}
+
+/** Makes the new mapping, copies the bytes (private) or maps the same object (shared), and removes the old one. */
+function* moveMapping(k: Kern, t: Thread, va: number, oldSize: number, size: number, to: number): KGen<number> {
+  const { map } = t.proc.vmspace, e = map.lookup(va)!, { object, protection } = e, isCow = e.isCopyOnWrite || !object;
+  if (object) object.pgops.reference(object);
+  const r = yield* uvmMap(map, {
+    va: Math.max(to, 0), fixed: to >= 0, size, prot: isCow ? protection | PROT_WRITE : protection, maxprot: e.maxProtection | (isCow ? PROT_WRITE : 0),
+    uobj: object, offset: object ? e.offsetOf(va) : 0, copyOnWrite: isCow, inherit: e.inheritance, noMerge: true,
+  });
+  if (r < 0) {
+    if (object) yield* object.pgops.detach(object);
+    return r;
+  }
+  if (isCow) {
+    const err = yield* copyPages(k, t, va, r, Math.min(oldSize, size), (protection & PROT_READ) === 0);
+    if (err < 0) {
+      yield* uvmUnmap(map, r, r + size);
+      return err;
+    }
+    if ((protection & PROT_WRITE) === 0) yield* uvmMapProtect(map, r, r + size, protection);
+  }
+  yield* uvmUnmap(map, va, va + oldSize);
+  return r;
+}
+
+function* copyPages(k: Kern, t: Thread, from: number, to: number, size: number, unreadable: boolean): KGen<number> {
+  if (unreadable) return 0;
+  const present = new Uint8Array(size / PAGE);
+  yield* uvmMapResident(t.proc.vmspace.map, from, from + size, present);
+  for (let off = 0; off < size; off += PAGE) {
+    if (present[off / PAGE] === 0) continue;
+    const bytes = yield* getBytes(k, t, from + off, PAGE);
+    if (typeof bytes === "number") return bytes;
+    const err = yield* putBytes(k, t, to + off, bytes);
+    if (err < 0) return err;
+  }
+  return 0;
+}
+
+export const MM_CALLS: readonly Row[] = [
+  slow(214, "brk", "x", brk), slow(215, "munmap", "xu", munmap), slow(216, "mremap", "xuuxx", mremap), slow(222, "mmap", "xuxxdu", mmap),
+  slow(226, "mprotect", "xux", mprotect), slow(227, "msync", "xux", msync), slow(228, "mlock", "xu", lockRange), slow(284, "mlock2", "xux", lockRange),
+  slow(229, "munlock", "xu", unlockRange), slow(232, "mincore", "xux", mincore), slow(233, "madvise", "xud", madvise),
+  fast(230, "mlockall", "x", (_k, t) => (intOf(t, 0) === 0 || (intOf(t, 0) & ~7) !== 0 ? -EINVAL : 0)), fast(231, "munlockall", "", () => 0),
+  fast(283, "membarrier", "dxd", (_k, t) => (intOf(t, 0) === 0 ? 0 : -EINVAL)),
+];

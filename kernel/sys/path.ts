@@ -1,0 +1,521 @@
+// System calls on paths: open, stat, link, unlink, rename, mkdir, mount and the rest.
+import {
+  EACCES, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENODEV, ENOENT, ENOTBLK, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, ETXTBSY, EXDEV, EOPNOTSUPP,
+} from "../lib/errno.ts";
+import type { KGen } from "../lib/kthread.ts";
+import { toBytes } from "../uvm/uio.ts";
+import { namei, type NameiResult } from "../vfs/namei.ts";
+import { type AttrChange, type Attr, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
+import { cwdPath } from "../kern/exec.ts";
+import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, type OpenFile } from "../kern/file.ts";
+import type { Kern } from "../kern/kern.ts";
+import type { Thread } from "../kern/proc.ts";
+import { RESTART_SA } from "../kern/trap.ts";
+import { openVnode } from "../kern/vnfile.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, statBytes, statfsBytes, statxBytes, timespecAt } from "./abi.ts";
+import { argOf, argUOf, fast, getPath, getView, i64At, intOf, putBytes, type Row, slow } from "./args.ts";
+import { installFile, nofileOf } from "./file.ts";
+
+const ENODATA = 61;
+
+// ---- looking up ----------------------------------------------------------------------------------------------------
+
+/** Where a relative path of an *at call begins. => not referenced; -EBADF, -ENOTDIR */
+function startOf(t: Thread, dirfd: number, path: string): Vnode | number {
+  if (path[0] === "/" || dirfd === AT_FDCWD) return t.proc.cwd!;
+  const f = t.proc.fds.get(dirfd);
+  if (!f) return -EBADF;
+  return f.vnode?.type === VDIR ? f.vnode : -ENOTDIR;
+}
+
+interface LookOptions { readonly follow: boolean; readonly create?: boolean }
+
+export function* lookupAt(k: Kern, t: Thread, dirfd: number, path: string, o: LookOptions): KGen<NameiResult | number> {
+  const start = startOf(t, dirfd, path);
+  if (typeof start === "number") return start;
+  return yield* namei(k.vfs, start, path, { follow: o.follow, root: t.proc.root!, cred: t.proc.cred, create: o.create ?? false });
+}
+
+/** The vnode of a path argument, referenced; AT_EMPTY_PATH names the descriptor itself. */
+function* vnodeAt(k: Kern, t: Thread, dirfd: number, va: number, flags: number): KGen<Vnode | number> {
+  const path = va === 0 && (flags & AT_EMPTY_PATH) !== 0 ? "" : yield* getPath(k, t, va);
+  if (typeof path === "number") return path;
+  if (path === "" && (flags & AT_EMPTY_PATH) !== 0) {
+    const v = dirfd === AT_FDCWD ? t.proc.cwd : (t.proc.fds.get(dirfd)?.vnode ?? null);
+    if (!v) return -EBADF;
+    v.vref();
+    return v;
+  }
+  const r = yield* lookupAt(k, t, dirfd, path, { follow: (flags & AT_SYMLINK_NOFOLLOW) === 0 });
+  return typeof r === "number" ? r : yield* r.keepVnode();
+}
+
+const mayOn = (t: Thread, v: Vnode, want: number): boolean => {
+  const a = v.getattr();
+  return t.proc.cred.mayAccess(want, a.uid, a.gid, a.mode, v.type === VDIR);
+};
+
+/** Does something with a vnode and gives the reference back. */
+function* withVnode(v: Vnode | number, act: (v: Vnode) => KGen<number>): KGen<number> {
+  if (typeof v === "number") return v;
+  const r = yield* act(v);
+  yield* v.vrele();
+  return r;
+}
+
+/** May entries of this directory be made or removed? Sticky directories guard what belongs to others. */
+function dirError(t: Thread, dir: Vnode, victim: Vnode | null = null): number {
+  if (dir.isReadOnly) return -EROFS;
+  if (!mayOn(t, dir, 3)) return -EACCES;
+  const a = dir.getattr(), { cred } = t.proc;
+  if (victim && (a.mode & 0o1000) !== 0 && !cred.isRoot && cred.euid !== a.uid && cred.euid !== victim.getattr().uid) return -EPERM;
+  return 0;
+}
+
+/** Owner and group of what is made in a directory. */
+function ownerIn(t: Thread, dir: Vnode): { uid: number; gid: number } {
+  const a = dir.getattr();
+  return { uid: t.proc.cred.euid, gid: (a.mode & 0o2000) !== 0 ? a.gid : t.proc.cred.egid };
+}
+
+// ---- open ----------------------------------------------------------------------------------------------------------
+
+function* openat(k: Kern, t: Thread): KGen<number> {
+  const path = yield* getPath(k, t, argUOf(t, 1));
+  return typeof path === "number" ? path : yield* openAt(k, t, intOf(t, 0), path, intOf(t, 2), intOf(t, 3));
+}
+
+/** open(2) from a directory. => the descriptor */
+export function* openAt(k: Kern, t: Thread, dirfd: number, path: string, flags: number, mode: number): KGen<number> {
+  if ((flags & O_PATH) !== 0) flags &= O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW;
+  const isNew = (flags & O_CREAT) !== 0, excl = isNew && (flags & O_EXCL) !== 0;
+  const own = yield* openOwnFd(t, path, flags);
+  if (own !== null) return own;
+  const r = yield* lookupAt(k, t, dirfd, path, { follow: (flags & O_NOFOLLOW) === 0 && !excl, create: isNew });
+  if (typeof r === "number") return r;
+  let v = r.vnode, err = 0, isFresh = false;
+  if (!v) {
+    err = r.mustBeDir ? -EISDIR : dirError(t, r.dir);
+    if (err === 0) {
+      const made = yield* r.dir.create(r.leaf, { type: VREG, mode: mode & ~t.proc.umask & 0o7777, ...ownerIn(t, r.dir) });
+      if (typeof made === "number") err = made;
+      else [v, isFresh] = [made, true];
+    }
+  } else v.vref();
+  yield* r.done();
+  if (!v || err < 0) return err;
+  if (!isFresh) err = openError(t, v, flags, excl);
+  if (err === 0 && (flags & O_TRUNC) !== 0 && v.type === VREG && !isFresh) err = yield* v.setattr({ size: 0 });
+  if (err < 0) {
+    yield* v.vrele();
+    return err;
+  }
+  const f = yield* openVnode(k, t, v, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | 0o400));
+  return typeof f === "number" ? f : yield* installFile(t, f, (flags & O_CLOEXEC) !== 0);
+}
+
+/** /dev/fd/n and /proc/self/fd/n open what descriptor n names: files without a path too. => null: some other path */
+function* openOwnFd(t: Thread, path: string, flags: number): KGen<number | null> {
+  const m = /^\/(?:dev\/fd|proc\/self\/fd)\/(\d+)$/.exec(path), std = ["/dev/stdin", "/dev/stdout", "/dev/stderr"].indexOf(path);
+  if (!m && std < 0) return null;
+  const f = t.proc.fds.get(m ? Number(m[1]) : std);
+  if (!f) return -ENOENT;
+  if (f.vnode?.type === VREG) return null;
+  return t.proc.fds.dup(m ? Number(m[1]) : std, 0, nofileOf(t), (flags & O_CLOEXEC) !== 0);
+}
+
+function openError(t: Thread, v: Vnode, flags: number, excl: boolean): number {
+  const acc = flags & O_ACCMODE, wantsWrite = acc !== 0;
+  if (excl) return -EEXIST;
+  if ((flags & O_DIRECTORY) !== 0 && v.type !== VDIR) return -ENOTDIR;
+  if ((flags & O_PATH) !== 0) return 0;
+  if (v.type === VLNK) return -ELOOP;
+  if (v.type === VDIR && (wantsWrite || (flags & O_CREAT) !== 0)) return -EISDIR;
+  if (wantsWrite && v.isReadOnly && (v.type === VREG || v.type === VDIR)) return -EROFS;
+  if (wantsWrite && v.texts > 0) return -ETXTBSY;
+  const want = (acc !== 1 ? 4 : 0) | (wantsWrite || (flags & O_TRUNC) !== 0 ? 2 : 0);
+  return mayOn(t, v, want) ? 0 : -EACCES;
+}
+
+// ---- attributes ----------------------------------------------------------------------------------------------------
+
+function* newfstatat(k: Kern, t: Thread): KGen<number> {
+  const flags = intOf(t, 3), dirfd = intOf(t, 0);
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | 0x800)) !== 0) return -EINVAL;
+  const a = yield* attrAt(k, t, dirfd, argUOf(t, 1), flags);
+  return typeof a === "number" ? a : yield* putBytes(k, t, argUOf(t, 2), statBytes(a));
+}
+
+/** Attributes by path, or of any descriptor with AT_EMPTY_PATH. */
+function* attrAt(k: Kern, t: Thread, dirfd: number, va: number, flags: number): KGen<Attr | number> {
+  if ((flags & AT_EMPTY_PATH) !== 0 && dirfd >= 0) {
+    const path = va === 0 ? "" : yield* getPath(k, t, va);
+    if (typeof path === "number") return path;
+    if (path === "") {
+      const f = t.proc.fds.get(dirfd);
+      return f ? yield* f.ops.stat(f) : -EBADF;
+    }
+  }
+  const v = yield* vnodeAt(k, t, dirfd, va, flags);
+  if (typeof v === "number") return v;
+  const a = v.getattr();
+  yield* v.vrele();
+  return a;
+}
+
+function* statx(k: Kern, t: Thread): KGen<number> {
+  const flags = intOf(t, 2), a = yield* attrAt(k, t, intOf(t, 0), argUOf(t, 1), flags);
+  return typeof a === "number" ? a : yield* putBytes(k, t, argUOf(t, 4), statxBytes(a));
+}
+
+function* fstat(k: Kern, t: Thread): KGen<number> {
+  const f = t.proc.fds.get(intOf(t, 0));
+  if (!f) return -EBADF;
+  const a = yield* f.ops.stat(f);
+  return typeof a === "number" ? a : yield* putBytes(k, t, argUOf(t, 1), statBytes(a));
+}
+
+function* faccessat(k: Kern, t: Thread, flags: number): KGen<number> {
+  const want = intOf(t, 2), { cred } = t.proc;
+  if ((want & ~7) !== 0) return -EINVAL;
+  const who = (flags & 0x200) !== 0 ? cred : cred.with({ euid: cred.uid, egid: cred.gid });
+  return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), flags & ~0x200), function* (v) {
+    const a = v.getattr();
+    if ((want & 2) !== 0 && v.isReadOnly && (v.type === VREG || v.type === VDIR)) return -EROFS;
+    return who.mayAccess(want, a.uid, a.gid, a.mode, v.type === VDIR) ? 0 : -EACCES;
+  });
+}
+
+/** Changes attributes if the owner or root asks. */
+function* change(t: Thread, v: Vnode, c: AttrChange): KGen<number> {
+  if (v.isReadOnly) return -EROFS;
+  const a = v.getattr(), { cred } = t.proc;
+  if (!cred.isRoot && cred.euid !== a.uid) return -EPERM;
+  return yield* v.setattr(c);
+}
+
+function* chown(t: Thread, v: Vnode, uid: number, gid: number): KGen<number> {
+  const a = v.getattr(), { cred } = t.proc, c: AttrChange = {};
+  if (v.isReadOnly) return -EROFS;
+  if (uid !== -1) c.uid = uid >>> 0;
+  if (gid !== -1) c.gid = gid >>> 0;
+  const ok = cred.isRoot || (cred.euid === a.uid && (uid === -1 || uid >>> 0 === a.uid) && (gid === -1 || cred.hasGroup(gid >>> 0)));
+  if (!ok) return -EPERM;
+  if (v.type === VREG && (a.mode & 0o6000) !== 0) c.mode = a.mode & ~0o4000 & ((a.mode & 0o10) !== 0 ? ~0o2000 : ~0);
+  return yield* v.setattr(c);
+}
+
+function* onFd(t: Thread, act: (v: Vnode) => KGen<number>): KGen<number> {
+  const f = t.proc.fds.get(intOf(t, 0));
+  if (!f || (f.flags & O_PATH) !== 0) return -EBADF;
+  return f.vnode ? yield* act(f.vnode) : -EINVAL;
+}
+
+const UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe;
+
+function* utimensat(k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 2), flags = intOf(t, 3), now = k.vfs.nowNs();
+  let c: AttrChange = { atimeNs: now, mtimeNs: now }, isNow = true;
+  if (va !== 0) {
+    const d = yield* getView(k, t, va, 32);
+    if (typeof d === "number") return d;
+    const one = (at: number): number | null => (i64At(d, at + 8) === UTIME_NOW ? now : i64At(d, at + 8) === UTIME_OMIT ? null : timespecAt(d, at));
+    const a = one(0), m = one(16);
+    if ((a !== null && a < 0) || (m !== null && m < 0)) return -EINVAL;
+    c = { ...(a === null ? {} : { atimeNs: a }), ...(m === null ? {} : { mtimeNs: m }) };
+    isNow = a === now && m === now;
+  }
+  const set = function* (v: Vnode): KGen<number> {
+    if (v.isReadOnly) return -EROFS;
+    if (isNow && mayOn(t, v, 2)) return yield* v.setattr(c);
+    return yield* change(t, v, c);
+  };
+  if (argUOf(t, 1) === 0) return yield* onFd(t, set);
+  return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), flags), set);
+}
+
+function* truncate(k: Kern, t: Thread): KGen<number> {
+  const size = argOf(t, 1);
+  if (size < 0) return -EINVAL;
+  return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), function* (v) {
+    if (v.type !== VREG) return v.type === VDIR ? -EISDIR : -EINVAL;
+    return v.isReadOnly ? -EROFS : mayOn(t, v, 2) ? yield* v.setattr({ size }) : -EACCES;
+  });
+}
+
+function* statfs(k: Kern, t: Thread, v: Vnode, va: number): KGen<number> {
+  return yield* putBytes(k, t, va, statfsBytes(v.mount.statfs(), v.mount.dev, v.mount.flags));
+}
+
+// ---- names ---------------------------------------------------------------------------------------------------------
+
+/** Makes a name: the path must not exist. */
+function* makeAt(k: Kern, t: Thread, dirfd: number, va: number, isDir: boolean, make: (dir: Vnode, leaf: string) => KGen<Vnode | number>): KGen<number> {
+  const path = yield* getPath(k, t, va);
+  if (typeof path === "number") return path;
+  const r = yield* lookupAt(k, t, dirfd, path, { follow: false, create: true });
+  if (typeof r === "number") return r;
+  let err = r.vnode ? -EEXIST : r.mustBeDir && !isDir ? -ENOENT : dirError(t, r.dir);
+  if (err === 0) {
+    const made = yield* make(r.dir, r.leaf);
+    if (typeof made === "number") err = made;
+    else yield* made.vrele();
+  }
+  yield* r.done();
+  return err;
+}
+
+function* mkdirat(k: Kern, t: Thread): KGen<number> {
+  const mode = intOf(t, 2) & 0o1777 & ~t.proc.umask;
+  return yield* makeAt(k, t, intOf(t, 0), argUOf(t, 1), true, (dir, leaf) =>
+    dir.create(leaf, { type: VDIR, mode: mode | (dir.getattr().mode & 0o2000), ...ownerIn(t, dir) }));
+}
+
+function* mknodat(k: Kern, t: Thread): KGen<number> {
+  const mode = intOf(t, 2), type = (mode & S_IFMT) === 0 ? VREG : typeOfMode(mode), rdev = intOf(t, 3) >>> 0;
+  if (type === VDIR || type === VLNK || type === 0) return type === VDIR ? -EPERM : -EINVAL;
+  if ((type === VCHR || type === VBLK) && !t.proc.cred.isRoot) return -EPERM;
+  return yield* makeAt(k, t, intOf(t, 0), argUOf(t, 1), false, (dir, leaf) =>
+    dir.create(leaf, { type, mode: mode & ~t.proc.umask & 0o7777, rdev: type === VFIFO || type === VSOCK ? 0 : rdev, ...ownerIn(t, dir) }));
+}
+
+function* symlinkat(k: Kern, t: Thread): KGen<number> {
+  const target = yield* getPath(k, t, argUOf(t, 0));
+  if (typeof target === "number") return target;
+  if (target === "") return -ENOENT;
+  return yield* makeAt(k, t, intOf(t, 1), argUOf(t, 2), false, (dir, leaf) => dir.create(leaf, { type: VLNK, mode: 0o777, target, ...ownerIn(t, dir) }));
+}
+
+function* linkat(k: Kern, t: Thread): KGen<number> {
+  const flags = intOf(t, 4), v = yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), (flags & AT_SYMLINK_FOLLOW) !== 0 ? flags : flags | AT_SYMLINK_NOFOLLOW);
+  return yield* withVnode(v, function* (target) {
+    if (target.type === VDIR) return -EPERM;
+    return yield* makeAt(k, t, intOf(t, 2), argUOf(t, 3), false, function* (dir, leaf) {
+      if (dir.mount !== target.mount) return -EXDEV;
+      const err = yield* dir.link(leaf, target);
+      if (err < 0) return err;
+      target.vref();
+      return target;
+    });
+  });
+}
+
+function* unlinkat(k: Kern, t: Thread): KGen<number> {
+  const flags = intOf(t, 2), path = yield* getPath(k, t, argUOf(t, 1)), isRmdir = (flags & AT_REMOVEDIR) !== 0;
+  if ((flags & ~AT_REMOVEDIR) !== 0) return -EINVAL;
+  if (typeof path === "number") return path;
+  const r = yield* lookupAt(k, t, intOf(t, 0), path, { follow: false });
+  if (typeof r === "number") return r;
+  const v = r.vnode!, err = unlinkError(t, r, v, isRmdir), { dir, leaf } = r;
+  let result = err;
+  if (err === 0) {
+    yield* v.vrele();
+    result = isRmdir ? yield* dir.rmdir(leaf) : yield* dir.unlink(leaf);
+    yield* dir.vrele();
+    return result;
+  }
+  yield* r.done();
+  return result;
+}
+
+function unlinkError(t: Thread, r: NameiResult, v: Vnode, isRmdir: boolean): number {
+  if (r.leaf === ".") return isRmdir ? (v === t.proc.root ? -EBUSY : -EINVAL) : -EISDIR;
+  if (r.leaf === "..") return isRmdir ? -ENOTEMPTY : -EISDIR;
+  if (v.mount !== r.dir.mount) return -EBUSY;
+  const err = dirError(t, r.dir, v);
+  if (err < 0) return err;
+  if (isRmdir) return v.type === VDIR ? 0 : -ENOTDIR;
+  return v.type === VDIR ? -EISDIR : r.mustBeDir ? -ENOTDIR : 0;
+}
+
+function* renameat2(k: Kern, t: Thread, flags: number): KGen<number> {
+  const from = yield* getPath(k, t, argUOf(t, 1)), to = yield* getPath(k, t, argUOf(t, 3));
+  if (typeof from === "number") return from;
+  if (typeof to === "number") return to;
+  if ((flags & ~3) !== 0 || flags === 3) return -EINVAL;
+  const a = yield* lookupAt(k, t, intOf(t, 0), from, { follow: false });
+  if (typeof a === "number") return a;
+  const b = yield* lookupAt(k, t, intOf(t, 2), to, { follow: false, create: true });
+  if (typeof b === "number") {
+    yield* a.done();
+    return b;
+  }
+  let err = yield* renameError(k, t, a, b, flags);
+  const isSame = a.vnode === b.vnode;
+  if (err === 0 && !(isSame && (flags & 1) === 0)) err = yield* a.dir.rename(a.leaf, b.dir, b.leaf, flags);
+  yield* a.done();
+  yield* b.done();
+  return err;
+}
+
+function* renameError(k: Kern, t: Thread, a: NameiResult, b: NameiResult, flags: number): KGen<number> {
+  const v = a.vnode!, old = b.vnode;
+  if ([".", ".."].includes(a.leaf) || [".", ".."].includes(b.leaf)) return -EBUSY;
+  if (a.dir.mount !== b.dir.mount) return -EXDEV;
+  if (v.mount !== a.dir.mount || (old && old.mount !== b.dir.mount)) return -EBUSY;
+  if (old && (flags & 1) !== 0) return -EEXIST;
+  if (!old && (flags & 2) !== 0) return -ENOENT;
+  const err = dirError(t, a.dir, v) || dirError(t, b.dir, old);
+  if (err < 0) return err;
+  if (b.mustBeDir && v.type !== VDIR) return -ENOTDIR;
+  if (old && (flags & 2) === 0 && old !== v) {
+    if (v.type === VDIR && old.type !== VDIR) return -ENOTDIR;
+    if (v.type !== VDIR && old.type === VDIR) return -EISDIR;
+  }
+  return v.type === VDIR && (yield* isInside(k, b.dir, v)) ? -EINVAL : 0;
+}
+
+/** Is `dir` the directory `top`, or below it? */
+function* isInside(k: Kern, dir: Vnode, top: Vnode): KGen<boolean> {
+  let v = dir;
+  v.vref();
+  for (;;) {
+    if (v === top) break;
+    const up: Vnode | number = yield* k.vfs.parent(v, k.vfs.rootVnode);
+    if (typeof up === "number" || up === v) {
+      if (typeof up !== "number") yield* up.vrele();
+      yield* v.vrele();
+      return false;
+    }
+    yield* v.vrele();
+    v = up;
+  }
+  yield* v.vrele();
+  return true;
+}
+
+function* readlinkat(k: Kern, t: Thread): KGen<number> {
+  const size = intOf(t, 3);
+  if (size <= 0) return -EINVAL;
+  return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), function* (v) {
+    if (v.type !== VLNK) return -EINVAL;
+    const target = yield* v.readlink();
+    if (typeof target === "number") return target;
+    const bytes = toBytes(target).subarray(0, size), err = yield* putBytes(k, t, argUOf(t, 2), bytes);
+    return err < 0 ? err : bytes.length;
+  });
+}
+
+// ---- directories of the process, mounts ----------------------------------------------------------------------------
+
+function* getcwd(k: Kern, t: Thread): KGen<number> {
+  const path = yield* cwdPath(k, t.proc.cwd!, t.proc.root!), size = argUOf(t, 1);
+  if (typeof path === "number") return path;
+  if (path.length + 1 > size) return -ERANGE;
+  const err = yield* putBytes(k, t, argUOf(t, 0), toBytes(`${path}\0`));
+  return err < 0 ? err : path.length + 1;
+}
+
+/** Takes over the reference. */
+function* setDir(t: Thread, v: Vnode, isRoot: boolean): KGen<number> {
+  const err = v.type !== VDIR ? -ENOTDIR : !mayOn(t, v, 1) ? -EACCES : isRoot && !t.proc.cred.isRoot ? -EPERM : 0;
+  if (err < 0) {
+    yield* v.vrele();
+    return err;
+  }
+  const old = isRoot ? t.proc.root : t.proc.cwd;
+  if (isRoot) t.proc.root = v;
+  else t.proc.cwd = v;
+  if (old) yield* old.vrele();
+  return 0;
+}
+
+function* chdir(k: Kern, t: Thread, isRoot: boolean): KGen<number> {
+  const v = yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0);
+  return typeof v === "number" ? v : yield* setDir(t, v, isRoot);
+}
+
+const MS_RDONLY = 1, MS_REMOUNT = 32, MS_BIND = 4096, MS_REC = 16384, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
+
+function* mount(k: Kern, t: Thread): KGen<number> {
+  const flags = intOf(t, 3), source = argUOf(t, 0) === 0 ? "none" : yield* getPath(k, t, argUOf(t, 0));
+  const target = yield* getPath(k, t, argUOf(t, 1)), type = argUOf(t, 2) === 0 ? "" : yield* getPath(k, t, argUOf(t, 2));
+  const data = argUOf(t, 4) === 0 ? "" : yield* getPath(k, t, argUOf(t, 4));
+  if (typeof source === "number") return source;
+  if (typeof target === "number") return target;
+  if (typeof type === "number") return type;
+  if (!t.proc.cred.isRoot) return -EPERM;
+  if ((flags & (MS_PRIVATE | MS_SLAVE | MS_SHARED)) !== 0) return 0;
+  if ((flags & (MS_BIND | MS_REC)) !== 0) return -EINVAL;
+  const r = yield* lookupAt(k, t, AT_FDCWD, target, { follow: true });
+  if (typeof r === "number") return r;
+  const dir = yield* r.keepVnode();
+  return yield* withVnode(dir, function* (v) {
+    const fsFlags = flags & 15;
+    if ((flags & MS_REMOUNT) !== 0) return yield* v.mount.remount(fsFlags);
+    if (!k.vfs.types.has(type)) return -ENODEV;
+    const device = source[0] === "/" ? yield* deviceAt(k, t, source) : null;
+    if (typeof device === "number" && type === "ext2") return device;
+    const path = yield* cwdPath(k, v, k.vfs.rootVnode);
+    const err = yield* k.vfs.mount(type, source, typeof device === "number" ? null : device, v, typeof path === "number" ? target : path, fsFlags, typeof data === "number" ? "" : data);
+    if (device && typeof device !== "number") yield* device.vrele();
+    return err;
+  });
+}
+
+function* deviceAt(k: Kern, t: Thread, path: string): KGen<Vnode | number> {
+  const r = yield* lookupAt(k, t, AT_FDCWD, path, { follow: true });
+  if (typeof r === "number") return r;
+  const v = yield* r.keepVnode();
+  if (v.type === VBLK) return v;
+  yield* v.vrele();
+  return -ENOTBLK;
+}
+
+function* umount2(k: Kern, t: Thread): KGen<number> {
+  if (!t.proc.cred.isRoot) return -EPERM;
+  return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), function* (v) {
+    const root = yield* v.mount.root();
+    if (typeof root === "number") return root;
+    const isRoot = root === v;
+    yield* root.vrele();
+    return isRoot ? yield* k.vfs.unmount(v) : -EINVAL;
+  });
+}
+
+/** There are no extended attributes: names cannot be set, none are listed. */
+const noXattr = (): number => -EOPNOTSUPP;
+
+export const PATH_CALLS: readonly Row[] = [
+  slow(56, "openat", "dxxo", openat, RESTART_SA), slow(79, "fstatat", "dxxx", newfstatat), slow(80, "fstat", "dx", fstat), slow(291, "statx", "dxxxx", statx),
+  slow(48, "faccessat", "dxx", (k, t) => faccessat(k, t, 0)), slow(439, "faccessat2", "dxxx", (k, t) => faccessat(k, t, intOf(t, 3))),
+  slow(52, "fchmod", "do", (_k, t) => onFd(t, (v) => change(t, v, { mode: intOf(t, 1) & 0o7777 }))),
+  slow(53, "fchmodat", "dxo", function* (k, t) {
+    return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), 0), (v) => change(t, v, { mode: intOf(t, 2) & 0o7777 }));
+  }),
+  slow(54, "fchownat", "dxddx", function* (k, t) {
+    return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), intOf(t, 4)), (v) => chown(t, v, intOf(t, 2), intOf(t, 3)));
+  }),
+  slow(55, "fchown", "ddd", (_k, t) => onFd(t, (v) => chown(t, v, intOf(t, 1), intOf(t, 2)))),
+  slow(88, "utimensat", "dxxx", utimensat), slow(45, "truncate", "xu", truncate),
+  slow(43, "statfs", "xx", function* (k, t) {
+    return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), (v) => statfs(k, t, v, argUOf(t, 1)));
+  }),
+  slow(44, "fstatfs", "dx", (k, t) => {
+    const f = t.proc.fds.get(intOf(t, 0));
+    return statfsOfFile(k, t, f);
+  }),
+  slow(34, "mkdirat", "dxo", mkdirat), slow(33, "mknodat", "dxox", mknodat), slow(36, "symlinkat", "xdx", symlinkat), slow(37, "linkat", "dxdxx", linkat),
+  slow(35, "unlinkat", "dxx", unlinkat), slow(38, "renameat", "dxdx", (k, t) => renameat2(k, t, 0)), slow(276, "renameat2", "dxdxx", (k, t) => renameat2(k, t, intOf(t, 4))),
+  slow(78, "readlinkat", "dxxu", readlinkat), slow(17, "getcwd", "xu", getcwd), slow(49, "chdir", "x", (k, t) => chdir(k, t, false)),
+  slow(51, "chroot", "x", (k, t) => chdir(k, t, true)), slow(50, "fchdir", "d", (_k, t) => onFd(t, function* (v) {
+    v.vref();
+    return yield* setDir(t, v, false);
+  })),
+  slow(40, "mount", "xxxxx", mount), slow(39, "umount2", "xx", umount2),
+  slow(81, "sync", "", function* (k) {
+    yield* k.vfs.syncAll();
+    return 0;
+  }),
+  slow(267, "syncfs", "d", function* (_k, t) {
+    const v = t.proc.fds.get(intOf(t, 0))?.vnode;
+    return v ? yield* v.mount.sync() : -EBADF;
+  }),
+  ...[5, 6, 7, 14, 15, 16].map((nr) => fast(nr, "setxattr", "xxxux", noXattr)), ...[8, 9, 10].map((nr) => fast(nr, "getxattr", "xxxu", () => -ENODATA)),
+  ...[11, 12, 13].map((nr) => fast(nr, "listxattr", "xxu", () => 0)),
+];
+
+function* statfsOfFile(k: Kern, t: Thread, f: OpenFile | null): KGen<number> {
+  if (!f) return -EBADF;
+  return yield* statfs(k, t, f.vnode ?? k.vfs.rootVnode, argUOf(t, 1));
+}
