@@ -126,7 +126,8 @@ export class ColdFloat {
       case FP_DIV: result = Math.fround(a / b); exact = b !== 0 && result * b === a; break;
       case FP_SQRT: result = Math.fround(Math.sqrt(a)); exact = result * result === a; break;
       case FP_MADD: case FP_MSUB: case FP_NMSUB: case FP_NMADD: {
-        const c = this.single(record, REC_RS3), addend = op === FP_MSUB || op === FP_NMADD ? -c : c, product = (op === FP_NMSUB || op === FP_NMADD ? -a : a) * b;
+        const c = this.single(record, REC_RS3), addend = op === FP_MSUB || op === FP_NMADD ? -c : c;
+        const product = (op === FP_NMSUB || op === FP_NMADD ? -a : a) * b;
         result = product + addend;
         exact = sumExact(product, addend, result);
         break;

@@ -170,7 +170,8 @@ const fused = (f: Format, number: number, negateProduct: boolean, negateAddend: 
 
 function rowsOf(f: Format): Row[] {
   const { suffix: s, ext, bits } = f;
-  const row = (name: string, match: number, mask: number, args: string, sem: Semantics): Row => ({ name: `${name}.${s}`, match: (match | bits) | 0, mask, args, sem, ext });
+  const row = (name: string, match: number, mask: number, args: string, sem: Semantics): Row =>
+    ({ name: `${name}.${s}`, match: (match | bits) | 0, mask, args, sem, ext });
   const fused4 = (name: string, opcode: number, number: number, product: boolean, addend: boolean) =>
     row(name, opcode, R4, "fd,fs1,fs2,fs3,rm", fused(f, number, product, addend));
   return [
@@ -191,8 +192,10 @@ function rowsOf(f: Format): Row[] {
 
 function conversionsOf(f: Format): Row[] {
   const { suffix: s, ext, bits } = f;
-  const to = (type: string, n: number, sem: Semantics): Row => ({ name: `fcvt.${type}.${s}`, match: (0xc0000053 | bits | (n << 20)) | 0, mask: RM_UNARY, args: "rd,fs1,rm", sem, ext });
-  const from = (type: string, n: number, sem: Semantics): Row => ({ name: `fcvt.${s}.${type}`, match: (0xd0000053 | bits | (n << 20)) | 0, mask: RM_UNARY, args: "fd,rs1,rm", sem, ext });
+  const to = (type: string, n: number, sem: Semantics): Row =>
+    ({ name: `fcvt.${type}.${s}`, match: (0xc0000053 | bits | (n << 20)) | 0, mask: RM_UNARY, args: "rd,fs1,rm", sem, ext });
+  const from = (type: string, n: number, sem: Semantics): Row =>
+    ({ name: `fcvt.${s}.${type}`, match: (0xd0000053 | bits | (n << 20)) | 0, mask: RM_UNARY, args: "fd,rs1,rm", sem, ext });
   return [
     to("w", 0, toInteger(f, FP_TO_W, -2147483649, 2147483648, true)), to("wu", 1, toInteger(f, FP_TO_WU, -1, 4294967296, true)),
     to("l", 2, toInteger(f, FP_TO_L, -(2 ** 63), 2 ** 63, false)), to("lu", 3, toInteger(f, FP_TO_LU, -1, 2 ** 63, false)),
@@ -201,20 +204,21 @@ function conversionsOf(f: Format): Row[] {
   ];
 }
 
+const withFloat = (sem: Semantics): Semantics => (c) => { c.needFloat(); sem(c); };
+const address = (c: Builder): V => c.op("i64.add", c.x("rs1"), c.imm());
+
 const moves: Row[] = [
-  { name: "fmv.x.w", match: 0xe0000053 | 0, mask: UNARY, args: "rd,fs1", ext: "f", sem: (c) => { c.needFloat(); c.setX(c.op("i64.extend32_s", c.fbits("fs1"))); } },
-  { name: "fmv.w.x", match: 0xf0000053 | 0, mask: UNARY, args: "fd,rs1", ext: "f", sem: (c) => { c.needFloat(); c.setFs(c.w("rs1")); } },
-  { name: "fmv.x.d", match: 0xe2000053 | 0, mask: UNARY, args: "rd,fs1", ext: "d", sem: (c) => { c.needFloat(); c.setX(c.fbits("fs1")); } },
-  { name: "fmv.d.x", match: 0xf2000053 | 0, mask: UNARY, args: "fd,rs1", ext: "d", sem: (c) => { c.needFloat(); c.setF(c.x("rs1")); } },
+  { name: "fmv.x.w", match: 0xe0000053 | 0, mask: UNARY, args: "rd,fs1", ext: "f", sem: withFloat((c) => c.setX(c.op("i64.extend32_s", c.fbits("fs1")))) },
+  { name: "fmv.w.x", match: 0xf0000053 | 0, mask: UNARY, args: "fd,rs1", ext: "f", sem: withFloat((c) => c.setFs(c.w("rs1"))) },
+  { name: "fmv.x.d", match: 0xe2000053 | 0, mask: UNARY, args: "rd,fs1", ext: "d", sem: withFloat((c) => c.setX(c.fbits("fs1"))) },
+  { name: "fmv.d.x", match: 0xf2000053 | 0, mask: UNARY, args: "fd,rs1", ext: "d", sem: withFloat((c) => c.setF(c.x("rs1"))) },
   { name: "fcvt.s.d", match: 0x40100053, mask: RM_UNARY, args: "fd,fs1,rm", ext: "d", sem: narrow },
   { name: "fcvt.d.s", match: 0x42000053, mask: RM_UNARY, args: "fd,fs1,rm", ext: "d", sem: widen },
-  { name: "flw", match: 0x2007, mask: I, args: "fd,i(rs1)", ext: "f", sem: (c) => {
-    c.needFloat();
-    c.setFs(c.op("i32.wrap_i64", c.load("i64.load32_u", c.op("i64.add", c.x("rs1"), c.imm()))));
-  } },
-  { name: "fld", match: 0x3007, mask: I, args: "fd,i(rs1)", ext: "d", sem: (c) => { c.needFloat(); c.setF(c.load("i64.load", c.op("i64.add", c.x("rs1"), c.imm()))); } },
-  { name: "fsw", match: 0x2027, mask: I, args: "fs2,s(rs1)", ext: "f", sem: (c) => { c.needFloat(); c.store("i64.store32", c.op("i64.add", c.x("rs1"), c.imm()), c.fbits("fs2")); } },
-  { name: "fsd", match: 0x3027, mask: I, args: "fs2,s(rs1)", ext: "d", sem: (c) => { c.needFloat(); c.store("i64.store", c.op("i64.add", c.x("rs1"), c.imm()), c.fbits("fs2")); } },
+  { name: "flw", match: 0x2007, mask: I, args: "fd,i(rs1)", ext: "f",
+    sem: withFloat((c) => c.setFs(c.op("i32.wrap_i64", c.load("i64.load32_u", address(c))))) },
+  { name: "fld", match: 0x3007, mask: I, args: "fd,i(rs1)", ext: "d", sem: withFloat((c) => c.setF(c.load("i64.load", address(c)))) },
+  { name: "fsw", match: 0x2027, mask: I, args: "fs2,s(rs1)", ext: "f", sem: withFloat((c) => c.store("i64.store32", address(c), c.fbits("fs2"))) },
+  { name: "fsd", match: 0x3027, mask: I, args: "fs2,s(rs1)", ext: "d", sem: withFloat((c) => c.store("i64.store", address(c), c.fbits("fs2"))) },
 ];
 
 export const floatRows: readonly Row[] = [...rowsOf(SINGLE), ...rowsOf(DOUBLE), ...moves];
