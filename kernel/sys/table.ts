@@ -1,0 +1,28 @@
+// The system-call table of Linux riscv64 (asm-generic numbers): a row a call, from the family files.
+import { KASSERT } from "../lib/kassert.ts";
+import type { SyscallEntry } from "../kern/trap.ts";
+import type { Row } from "./args.ts";
+import { FILE_CALLS } from "./file.ts";
+import { MISC_CALLS } from "./misc.ts";
+import { MM_CALLS } from "./mm.ts";
+import { PATH_CALLS } from "./path.ts";
+import { POLL_CALLS } from "./poll.ts";
+import { PROC_CALLS } from "./proc.ts";
+import { SIGNAL_CALLS } from "./signal.ts";
+import { SOCKET_CALLS } from "./socket.ts";
+import { TIME_CALLS } from "./time.ts";
+
+const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, MISC_CALLS];
+const NR_MAX = 512;
+
+/** Indexed by number; a hole answers ENOSYS. */
+export function syscallTable(): (SyscallEntry | undefined)[] {
+  const table = new Array<SyscallEntry | undefined>(NR_MAX).fill(undefined);
+  for (const family of FAMILIES) {
+    for (const { nr, entry } of family) {
+      KASSERT(table[nr] === undefined, `system call ${nr} is in the table twice: ${entry.name}`);
+      table[nr] = entry;
+    }
+  }
+  return table;
+}

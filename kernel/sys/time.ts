@@ -1,0 +1,230 @@
+// System calls about time. CLOCK_MONOTONIC is the virtual clock; CLOCK_REALTIME is it plus an offset.
+import { EFAULT, EINTR, EINVAL, EOPNOTSUPP, EPERM, ERESTART, ETIMEDOUT } from "../lib/errno.ts";
+import type { KGen } from "../lib/kthread.ts";
+import { cpuNs, itimerOf, type ProcTimer, timerCreate, timerDelete, timerOf } from "../kern/itimer.ts";
+import type { Kern } from "../kern/kern.ts";
+import type { Thread } from "../kern/proc.ts";
+import { SIGALRM } from "../kern/sigset.ts";
+import { RESTART_NOHAND } from "../kern/trap.ts";
+import { NS, nsecOf, putTimespec, putTimeval, secOf, timespecAt, timespecBytes, timevalAt } from "./abi.ts";
+import { argUOf, both, fast, getView, intOf, put64, putBytes, putInt, type Row, slow } from "./args.ts";
+
+const CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS = 2, CLOCK_THREAD = 3, CLOCK_MONOTONIC_RAW = 4, CLOCK_REALTIME_COARSE = 5;
+const CLOCK_MONOTONIC_COARSE = 6, CLOCK_BOOTTIME = 7, CLOCK_TAI = 11;
+const TIMER_ABSTIME = 1;
+
+const isReal = (id: number): boolean => id === CLOCK_REALTIME || id === CLOCK_REALTIME_COARSE || id === CLOCK_TAI;
+const isMonotonic = (id: number): boolean => id === CLOCK_MONOTONIC || id === CLOCK_MONOTONIC_RAW || id === CLOCK_MONOTONIC_COARSE || id === CLOCK_BOOTTIME;
+
+/** A clock's time as seconds and ns of its second, split so that nothing is lost to rounding. */
+interface ClockTime { sec: number; nsec: number }
+
+function readClock(k: Kern, t: Thread, id: number): ClockTime | null {
+  if (isReal(id) || isMonotonic(id)) {
+    const now = k.now();
+    return { sec: secOf(now) + (isReal(id) ? k.epochSec : 0), nsec: nsecOf(now) };
+  }
+  const ns = cpuClock(k, t, id);
+  return ns < 0 ? null : { sec: secOf(ns), nsec: nsecOf(ns) };
+}
+
+/** ns of a CPU-time clock, -1: no such clock. Negative ids name processes and threads (pthread_getcpuclockid). */
+function cpuClock(k: Kern, t: Thread, id: number): number {
+  if (id === CLOCK_PROCESS) return cpuNs(k, t.proc);
+  if (id === CLOCK_THREAD) {
+    k.sched.charge();
+    return t.usedNs;
+  }
+  if (id >= 0) return -1;
+  const pid = ~(id >> 3), isThread = (id & 4) !== 0;
+  if (isThread) {
+    const o = pid === 0 ? t : k.threads.get(pid);
+    k.sched.charge();
+    return o ? o.usedNs : -1;
+  }
+  const p = pid === 0 ? t.proc : k.procs.get(pid);
+  return p ? cpuNs(k, p) : -1;
+}
+
+function clockGettimeFast(k: Kern, t: Thread): number {
+  const c = readClock(k, t, intOf(t, 0)), va = argUOf(t, 1), { user } = k.uvm, pm = t.proc.vmspace.map.pmap;
+  if (!c) return -EINVAL;
+  const ok = user.store32(pm, va, c.sec | 0) && user.store32(pm, va + 4, Math.floor(c.sec / 2 ** 32)) && user.store32(pm, va + 8, c.nsec) && user.store32(pm, va + 12, 0);
+  return ok ? 0 : -ERESTART;
+}
+
+function* clockGettime(k: Kern, t: Thread): KGen<number> {
+  const c = readClock(k, t, intOf(t, 0)), d = new DataView(new ArrayBuffer(16));
+  if (!c) return -EINVAL;
+  put64(d, 0, c.sec);
+  put64(d, 8, c.nsec);
+  return yield* putBytes(k, t, argUOf(t, 1), new Uint8Array(d.buffer));
+}
+
+function* clockGetres(k: Kern, t: Thread): KGen<number> {
+  if (!readClock(k, t, intOf(t, 0))) return -EINVAL;
+  const coarse = intOf(t, 0) === CLOCK_REALTIME_COARSE || intOf(t, 0) === CLOCK_MONOTONIC_COARSE;
+  return argUOf(t, 1) === 0 ? 0 : yield* putBytes(k, t, argUOf(t, 1), timespecBytes(coarse ? 4e6 : 1));
+}
+
+function* clockSettime(k: Kern, t: Thread): KGen<number> {
+  const d = yield* getView(k, t, argUOf(t, 1), 16);
+  if (typeof d === "number") return d;
+  if (intOf(t, 0) !== CLOCK_REALTIME || timespecAt(d, 0) < 0) return -EINVAL;
+  if (!t.proc.cred.isRoot) return -EPERM;
+  k.epochSec = secOf(timespecAt(d, 0)) - secOf(k.now());
+  return 0;
+}
+
+function* gettimeofday(k: Kern, t: Thread): KGen<number> {
+  const va = argUOf(t, 0), d = new DataView(new ArrayBuffer(16)), now = k.now();
+  if (va === 0) return 0;
+  putTimeval(d, 0, now);
+  put64(d, 0, secOf(now) + k.epochSec);
+  return yield* putBytes(k, t, va, new Uint8Array(d.buffer));
+}
+
+/** Sleeps until a virtual time. A restart after a stop goes on with the same deadline. => 0 or -EINTR */
+export function* sleepUntil(k: Kern, t: Thread, untilNs: number, tag: string): KGen<number> {
+  const until = Number.isNaN(t.restartDeadline) ? untilNs : t.restartDeadline;
+  t.restartDeadline = until;
+  while (k.now() < until) {
+    const err = yield* k.ctx.sleep(t, tag, { interruptible: true, timeoutNs: until - k.now() });
+    if (err === -EINTR) return -EINTR;
+    if (err === -ETIMEDOUT) break;
+  }
+  return 0;
+}
+
+function* nanosleep(k: Kern, t: Thread, id: number, flags: number, reqVa: number, remVa: number): KGen<number> {
+  const d = yield* getView(k, t, reqVa, 16);
+  if (typeof d === "number") return d;
+  const ns = timespecAt(d, 0), isAbs = (flags & TIMER_ABSTIME) !== 0;
+  if (ns < 0 || (!isReal(id) && !isMonotonic(id) && id !== CLOCK_PROCESS)) return -EINVAL;
+  if (id === CLOCK_PROCESS) return -EOPNOTSUPP;
+  const until = isAbs ? ns - (isReal(id) ? k.epochSec * NS : 0) : k.now() + ns;
+  const err = yield* sleepUntil(k, t, until, "nanosleep");
+  if (err === -EINTR && !isAbs && remVa !== 0) {
+    const r = yield* putBytes(k, t, remVa, timespecBytes(Math.max(0, t.restartDeadline - k.now())));
+    if (r < 0) return -EFAULT;
+  }
+  return err;
+}
+
+function* times(k: Kern, t: Thread): KGen<number> {
+  const p = t.proc, d = new DataView(new ArrayBuffer(32)), ticks = (ns: number): number => Math.floor(ns / 1e7);
+  k.sched.charge();
+  [p.usage.userNs, p.usage.sysNs, p.childUsage.userNs, p.childUsage.sysNs].forEach((ns, i) => put64(d, 8 * i, ticks(ns)));
+  if (argUOf(t, 0) !== 0) {
+    const err = yield* putBytes(k, t, argUOf(t, 0), new Uint8Array(d.buffer));
+    if (err < 0) return err;
+  }
+  return ticks(k.now());
+}
+
+// ---- interval and POSIX timers -------------------------------------------------------------------------------------
+
+function* tellItimer(k: Kern, t: Thread, tm: ProcTimer, va: number): KGen<number> {
+  const d = new DataView(new ArrayBuffer(32));
+  putTimeval(d, 0, tm.intervalNs);
+  putTimeval(d, 16, tm.leftNs() === 0 ? 0 : Math.max(1000, tm.leftNs()));
+  return yield* putBytes(k, t, va, new Uint8Array(d.buffer));
+}
+
+function* setitimer(k: Kern, t: Thread): KGen<number> {
+  const which = intOf(t, 0), newVa = argUOf(t, 1), oldVa = argUOf(t, 2);
+  if (which < 0 || which > 2) return -EINVAL;
+  const tm = itimerOf(k, t.proc, which);
+  let value = 0, interval = 0;
+  if (newVa !== 0) {
+    const d = yield* getView(k, t, newVa, 32);
+    if (typeof d === "number") return d;
+    interval = timevalAt(d, 0);
+    value = timevalAt(d, 16);
+    if (interval < 0 || value < 0) return -EINVAL;
+  }
+  if (oldVa !== 0) {
+    const err = yield* tellItimer(k, t, tm, oldVa);
+    if (err < 0) return err;
+  }
+  tm.set(value === 0 ? Infinity : tm.clock() + value, interval);
+  return 0;
+}
+
+function* getitimer(k: Kern, t: Thread): KGen<number> {
+  const which = intOf(t, 0);
+  return which < 0 || which > 2 ? -EINVAL : yield* tellItimer(k, t, itimerOf(k, t.proc, which), argUOf(t, 1));
+}
+
+const SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD_ID = 4;
+
+function* timerCreateCall(k: Kern, t: Thread): KGen<number> {
+  const id = intOf(t, 0), evVa = argUOf(t, 1), p = t.proc;
+  if (!readClock(k, t, id)) return -EINVAL;
+  const clock = isReal(id) || isMonotonic(id) ? (): number => k.now() : (): number => cpuClock(k, p.threads[0] ?? t, id);
+  let notify = { sig: SIGALRM, thread: null as Thread | null, valueLo: 0, valueHi: 0 };
+  if (evVa !== 0) {
+    const d = yield* getView(k, t, evVa, 64);
+    if (typeof d === "number") return d;
+    const kind = d.getInt32(12, true), sig = d.getInt32(8, true), thread = kind === SIGEV_THREAD_ID ? (k.threads.get(d.getInt32(16, true)) ?? null) : null;
+    if ((kind !== SIGEV_SIGNAL && kind !== SIGEV_NONE && kind !== SIGEV_THREAD_ID) || (kind !== SIGEV_NONE && (sig < 1 || sig > 64))) return -EINVAL;
+    if (kind === SIGEV_THREAD_ID && thread?.proc !== p) return -EINVAL;
+    notify = { sig: kind === SIGEV_NONE ? 0 : sig, thread, valueLo: d.getInt32(0, true), valueHi: d.getInt32(4, true) };
+  }
+  const timer = timerCreate(k, p, id, clock, notify);
+  if (timer < 0) return timer;
+  if (evVa === 0) notify.valueLo = timer;
+  const err = yield* putInt(k, t, argUOf(t, 2), timer);
+  if (err < 0) timerDelete(k, p, timer);
+  return err;
+}
+
+function* tellTimer(k: Kern, t: Thread, tm: ProcTimer, va: number): KGen<number> {
+  const d = new DataView(new ArrayBuffer(32));
+  putTimespec(d, 0, tm.intervalNs);
+  putTimespec(d, 16, tm.leftNs());
+  return yield* putBytes(k, t, va, new Uint8Array(d.buffer));
+}
+
+function* timerSettime(k: Kern, t: Thread): KGen<number> {
+  const tm = timerOf(t.proc, intOf(t, 0)), d = yield* getView(k, t, argUOf(t, 2), 32);
+  if (typeof d === "number") return d;
+  if (!tm) return -EINVAL;
+  const interval = timespecAt(d, 0), value = timespecAt(d, 16);
+  if (interval < 0 || value < 0) return -EINVAL;
+  if (argUOf(t, 3) !== 0) {
+    const err = yield* tellTimer(k, t, tm.timer, argUOf(t, 3));
+    if (err < 0) return err;
+  }
+  const isAbs = (intOf(t, 1) & TIMER_ABSTIME) !== 0, base = isAbs ? (isReal(tm.clockId) ? -k.epochSec * NS : 0) : tm.timer.clock();
+  tm.timer.set(value === 0 ? Infinity : base + value, interval);
+  return 0;
+}
+
+function* timerGettime(k: Kern, t: Thread): KGen<number> {
+  const tm = timerOf(t.proc, intOf(t, 0));
+  return tm ? yield* tellTimer(k, t, tm.timer, argUOf(t, 1)) : -EINVAL;
+}
+
+/** A timeout argument as an absolute virtual time; Infinity when the pointer is null. => -EFAULT, -EINVAL */
+export function* getDeadline(k: Kern, t: Thread, va: number): KGen<number> {
+  if (va === 0) return Infinity;
+  const d = yield* getView(k, t, va, 16);
+  if (typeof d === "number") return d;
+  const ns = timespecAt(d, 0);
+  if (ns < 0) return ns;
+  return Number.isNaN(t.restartDeadline) ? k.now() + ns : t.restartDeadline;
+}
+
+export const realNow = (k: Kern): number => k.epochSec * NS + k.now();
+export const isRealClock = isReal;
+
+export const TIME_CALLS: readonly Row[] = [
+  both(113, "clock_gettime", "dx", clockGettimeFast, clockGettime), slow(114, "clock_getres", "dx", clockGetres), slow(112, "clock_settime", "dx", clockSettime),
+  slow(169, "gettimeofday", "xx", gettimeofday), slow(101, "nanosleep", "xx", (k, t) => nanosleep(k, t, CLOCK_MONOTONIC, 0, argUOf(t, 0), argUOf(t, 1)), RESTART_NOHAND),
+  slow(115, "clock_nanosleep", "dxxx", (k, t) => nanosleep(k, t, intOf(t, 0), intOf(t, 1), argUOf(t, 2), argUOf(t, 3)), RESTART_NOHAND),
+  slow(153, "times", "x", times), slow(103, "setitimer", "dxx", setitimer), slow(102, "getitimer", "dx", getitimer),
+  slow(107, "timer_create", "dxx", timerCreateCall), slow(110, "timer_settime", "dxxx", timerSettime), slow(108, "timer_gettime", "dx", timerGettime),
+  fast(109, "timer_getoverrun", "d", (_k, t) => timerOf(t.proc, intOf(t, 0))?.timer.overrun ?? -EINVAL),
+  fast(111, "timer_delete", "d", (k, t) => timerDelete(k, t.proc, intOf(t, 0))),
+];
