@@ -1,0 +1,56 @@
+// Drivers and what they drive: disks, the console, and the file systems that are there from the start.
+import type { KGen } from "./lib/kthread.ts";
+import { Uart } from "./dev/uart.ts";
+import { VirtioBlk } from "./dev/virtioblk.ts";
+import { VIRTIO_ID_BLK, virtioProbe } from "./dev/virtiommio.ts";
+import type { Kern } from "./kern/kern.ts";
+import { openControllingTty, openTty } from "./kern/ttyops.ts";
+import { Tty } from "./kern/tty.ts";
+import { makedev, minorOf } from "./kern/vnfile.ts";
+import { Ext2Mount } from "./vfs/ext2/mount.ts";
+import type { Vfs } from "./vfs/vfs.ts";
+
+const TTY_MAJOR = 4, TTYAUX_MAJOR = 5;
+
+export class Devices {
+  readonly disks: VirtioBlk[] = [];
+  readonly console: Tty;
+  private readonly k: Kern;
+  private readonly uart: Uart;
+
+  constructor(k: Kern) {
+    this.k = k;
+    this.uart = new Uart(k.hal, (bytes) => this.console.input(bytes), () => !this.console.isFull);
+    this.console = new Tty(k, "console", makedev(TTYAUX_MAJOR, 1), (bytes) => this.uart.send(bytes));
+    this.console.onRoom = () => this.uart.receive();
+    k.cdevsw.set(TTYAUX_MAJOR, function* (kern, vnode, flags, t) {
+      return minorOf(vnode.rdev) === 0 ? openControllingTty(kern, vnode, flags, t) : openTty(kern, console, vnode, flags, t);
+    });
+    k.cdevsw.set(TTY_MAJOR, function* (kern, vnode, flags, t) {
+      return openTty(kern, console, vnode, flags, t);
+    });
+    const console = this.console;
+    for (const d of virtioProbe(k.hal)) if (d.deviceId === VIRTIO_ID_BLK) this.disks.push(new VirtioBlk(k.hal, k.ctx, k.uvm, d, this.disks.length));
+  }
+
+  /** Text of the kernel itself on the console. */
+  print(text: string): void {
+    this.uart.send(Uint8Array.from(text, (c) => c.charCodeAt(0)));
+  }
+
+  /** Everything written is out. */
+  drain(): void {}
+
+  /** Root and the file systems without a disk. => 0, or why there is no root */
+  *mountAll(vfs: Vfs): KGen<0 | string> {
+    for (const d of this.disks) vfs.blockDevs.set(d.rdev, d);
+    const disk = this.disks[0];
+    if (!disk) return "there is no disk to boot from";
+    const root = yield* Ext2Mount.onDevice(vfs, `/dev/${disk.name}`, disk, 0);
+    if (typeof root === "number") return `the root disk cannot be mounted: error ${-root}`;
+    const err = yield* vfs.mountRoot(root);
+    if (err < 0) return `the root directory cannot be read: error ${-err}`;
+    vfs.types.set("ext2", (v, source, device, flags) => Ext2Mount.mount(v, source, device, flags));
+    return 0;
+  }
+}

@@ -1,0 +1,154 @@
+// The kernel as a whole: puts the parts together on a hosted machine, boots, runs, and ends with process 1.
+//
+//   Machine ─► Hal ─► Uvm ─► Kern (scheduler, processes) ─► Vfs
+//   boot thread: drivers ─► root file system ─► /dev /proc /tmp /run ─► initrd ─► process 1
+import type { Machine } from "../emu/machine.ts";
+import { KernelPanic } from "./lib/kassert.ts";
+import { KContext, type KGen } from "./lib/kthread.ts";
+import { Devices } from "./devices.ts";
+import { Hal } from "./hal/hal.ts";
+import { unpackInitrd } from "./initrd.ts";
+import { execve } from "./kern/exec.ts";
+import { O_RDWR, O_WRONLY } from "./kern/file.ts";
+import { Kern } from "./kern/kern.ts";
+import { Process, Thread } from "./kern/proc.ts";
+import { Random } from "./kern/random.ts";
+import type { RunResult } from "./kern/sched.ts";
+import { AT_FDCWD, NS } from "./sys/abi.ts";
+import { openAt } from "./sys/path.ts";
+import { syscallTable } from "./sys/table.ts";
+import { type Uvm, uvmInit } from "./uvm/uvm.ts";
+import { uvmspaceAlloc } from "./uvm/vmspace.ts";
+import { Vfs } from "./vfs/vfs.ts";
+
+export interface KernelConfig {
+  /** Program and arguments of process 1. */
+  readonly init: readonly string[];
+  readonly env?: readonly string[];
+  /** Gets trace lines; null: no trace. */
+  readonly trace?: ((line: string) => void) | null;
+  readonly seed?: number;
+  /** Gets the kernel's own messages. */
+  readonly log?: (line: string) => void;
+}
+
+const DEFAULT_ENV = ["PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root", "TERM=vt102"];
+
+export class Kernel {
+  readonly machine: Machine;
+  readonly ctx = new KContext();
+  readonly hal: Hal;
+  readonly uvm: Uvm;
+  readonly kern: Kern;
+  readonly vfs: Vfs;
+  readonly devices: Devices;
+  /** Why it stopped, when a bug of the kernel stopped it. */
+  panicked: KernelPanic | null = null;
+  /** The wait status of process 1 as an exit code; null while it runs. */
+  exitCode: number | null = null;
+  private readonly config: KernelConfig;
+
+  constructor(machine: Machine, config: KernelConfig) {
+    this.machine = machine;
+    this.config = config;
+    this.hal = new Hal(machine, this.ctx);
+    this.uvm = uvmInit(this.hal, this.ctx);
+    this.kern = new Kern({
+      ctx: this.ctx, hal: this.hal, uvm: this.uvm, random: new Random(config.seed ?? machine.config.seed ?? 1), epochSec: machine.config.epochSeconds ?? 0,
+      syscalls: syscallTable(), trace: config.trace ?? null,
+    });
+    this.ctx.sched = this.kern.sched;
+    this.vfs = new Vfs(this.ctx, this.uvm, this.hal.mem);
+    this.vfs.nowNs = () => this.kern.epochSec * NS + this.kern.now();
+    this.vfs.complain = (line) => this.say(line);
+    this.kern.vfs = this.vfs;
+    this.devices = new Devices(this.kern);
+    this.uvm.pdaemon.thread = this.kern.sched.spawnKernel("pagedaemon", this.uvm.pdaemon.main());
+    this.kern.sched.spawnKernel("boot", this.boot());
+  }
+
+  /** A line of the kernel's log. */
+  say(line: string): void {
+    this.kern.say(line);
+    this.config.log?.(line);
+  }
+
+  /** Runs for about `maxInsns` instructions. => "idle": only outside input can go on; "halted": see exitCode and panicked */
+  run(maxInsns: number): RunResult {
+    if (this.panicked || this.exitCode !== null) return "halted";
+    try {
+      const r = this.kern.sched.run(maxInsns);
+      if (r === "halted") this.halt();
+      return r;
+    } catch (e) {
+      if (!(e instanceof KernelPanic)) throw e;
+      this.panicked = e;
+      this.exitCode = 255;
+      this.say(`panic: ${e.message}`);
+      return "halted";
+    }
+  }
+
+  private halt(): void {
+    const status = this.kern.haltStatus;
+    if (status === null) {
+      this.exitCode = this.machine.halted?.code ?? 0;
+      return;
+    }
+    this.exitCode = (status & 0x7f) === 0 ? status >> 8 : 128 + (status & 0x7f);
+    this.devices.drain();
+    this.hal.halt(this.exitCode);
+  }
+
+  /** A fatal problem at boot: says why and powers off. */
+  private fail(what: string): void {
+    this.say(`boot: ${what}`);
+    this.devices.print(`loanword: ${what}\n`);
+    this.kern.haltStatus = 1 << 8;
+  }
+
+  // ---- boot --------------------------------------------------------------------------------------------------------
+
+  private *boot(): KGen<void> {
+    const rootErr = yield* this.devices.mountAll(this.vfs);
+    if (typeof rootErr === "string") return this.fail(rootErr);
+    const { initrd } = this.machine;
+    if (initrd) {
+      const err = yield* unpackInitrd(this.vfs, this.hal.mem.bytes(initrd.pa, initrd.len).slice());
+      if (err < 0) return this.fail(`the initial RAM disk cannot be unpacked: error ${-err}`);
+    }
+    this.startInit();
+  }
+
+  /** Makes process 1; its first act is to execute init. */
+  private startInit(): void {
+    const { kern } = this, vm = uvmspaceAlloc(this.uvm);
+    if (typeof vm === "number") return this.fail("no memory for process 1");
+    const p = new Process(1, null, vm, kern.now());
+    kern.init = p;
+    kern.procs.set(1, p);
+    kern.pgrps.set(1, p.pgrp);
+    p.cwd = p.root = this.vfs.rootVnode;
+    p.cwd.vref();
+    p.root.vref();
+    const t = new Thread(1, p);
+    kern.threads.set(1, t);
+    t.coroutine = this.initMain(t);
+    kern.sched.setRunnable(t);
+  }
+
+  private *initMain(t: Thread): KGen<void> {
+    const { kern } = this, { init, env } = this.config, path = init[0] ?? "/sbin/init";
+    const usePorts = (this.machine.config.bootargs ?? "").split(" ").includes("stdio=ports");
+    if (usePorts) {
+      const a = yield* openAt(kern, t, AT_FDCWD, "/dev/vport0p0", O_RDWR, 0);
+      if (a === 0) t.proc.fds.dup(0, 1, 64, false);
+      yield* openAt(kern, t, AT_FDCWD, "/dev/vport0p1", O_WRONLY, 0);
+    } else if ((yield* openAt(kern, t, AT_FDCWD, "/dev/console", O_RDWR | 0o400, 0)) === 0) {
+      t.proc.fds.dup(0, 1, 64, false);
+      t.proc.fds.dup(0, 2, 64, false);
+    }
+    const err = yield* execve(kern, t, { path, argv: init, envp: env ?? DEFAULT_ENV });
+    if (err < 0 && !t.isDead) this.fail(`cannot start ${path}: error ${-err}`);
+  }
+}
