@@ -1,7 +1,7 @@
 // Where the command line meets the kernel.
 import type { Machine } from "../../emu/machine.ts";
+import { Kernel } from "../../kernel/kernel.ts";
 import type { Runnable } from "../host/pace.ts";
-import { UsageError } from "./options.ts";
 
 export interface KernelOptions {
   /** Program and arguments of process 1. */
@@ -11,6 +11,6 @@ export interface KernelOptions {
 }
 
 /** Boots our kernel on a hosted machine. => what to run */
-export function startKernel(_machine: Machine, _options: KernelOptions): Runnable {
-  throw new UsageError("this build has no kernel: only `loanword machine` works");
+export function startKernel(machine: Machine, options: KernelOptions): Runnable {
+  return new Kernel(machine, { init: options.init, trace: options.trace });
 }
