@@ -15,6 +15,8 @@ export interface Program {
   readonly insns: number;
   /** It does what QEMU does not do precisely: atomic operations on pages that do not allow them, accesses to missing memory by page tables. */
   readonly loose: boolean;
+  /** S-mode uses SUM. After such a load QEMU lets S-mode fetch from the user's page too, so there are none with code. */
+  readonly sum: boolean;
 }
 
 /** A unit writes at most this much. */
@@ -23,25 +25,26 @@ const RETURN = 0x8082;
 
 /** A program of about `insns` instructions: M-mode first, then U and S under page tables. */
 export function makeProgram(seed: number, insns: number): Program {
-  const r = new Random(seed), image = new Uint8Array(LOG - BASE), view = new DataView(image.buffer), loose = seed % 4 === 0;
+  const r = new Random(seed), image = new Uint8Array(LOG - BASE), view = new DataView(image.buffer), loose = seed % 4 === 0, sum = (seed & 3) < 2;
   for (let at = WINDOWS; at < POOL; at += 8) view.setBigUint64(at - BASE, r.integer(), true);
   for (let i = 0; i < 512; i++) view.setBigUint64(POOL - BASE + 8 * i, r.percent(35) ? r.integer() : r.floatRegister(), true);
   for (let page = 0; page < ODD_COUNT; page++) {
     for (let at = 0; at < 4096; at += 2) view.setUint16(ODD_PAGES - BASE + page * 4096 + at, at < 2048 ? r.below(65536) : RETURN, true);
   }
-  buildTables(view, r, { missing: loose });
+  const odd = (privilege: 0 | 1) => ({ missing: loose, userCode: privilege === 0 || !sum });
+  buildTables(view, r, odd);
   const code = new Code(image.subarray(CODE - BASE, CODE_LIMIT - BASE), CODE), phases: Phase[] = [];
   for (const [privilege, share] of [[3, 0.6], [0, 0.8], [1, 1]] as const) {
     const entry = code.pc;
     while (code.count < insns * share && code.free > UNIT_BYTES) {
-      randomUnit({ r, loose, code, privilege, oddTable: oddTable(privilege === 1 ? 1 : 0) });
+      randomUnit({ r, code, privilege, loose, sum, odd: odd(1), oddTable: oddTable(privilege === 1 ? 1 : 0) });
       if (r.percent(8)) code.op("ecall");
     }
     phases.push({ privilege, entry, end: code.pc, satp: privilege === 3 ? 0n : satpOf(privilege) });
     code.raw(asm("ecall"));
   }
   image.set(frame(phases).bytes, 0);
-  return { seed, image, phases, insns: code.count, loose };
+  return { seed, image, phases, insns: code.count, loose, sum };
 }
 
 /** Names of the instructions in a program's random code. */

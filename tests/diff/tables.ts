@@ -14,16 +14,24 @@ export const satpOf = (privilege: 0 | 1): bigint => SV39 | BigInt((TABLES + priv
 /** Address of the random entries' table, for code that changes them. */
 export const oddTable = (privilege: 0 | 1): number => TABLES + (privilege * TABLE_PAGES + 3) * 4096;
 
-/** A leaf with random permissions, often a sensible one, at times with a bit that must be 0; `missing`: or of memory that is not there. */
-export function oddEntry(r: Random, { missing }: { missing: boolean }): bigint {
+export interface OddOptions {
+  /** Entries of memory that is not there. */
+  readonly missing: boolean;
+  /** Entries that U-mode, but not S-mode, may execute. */
+  readonly userCode: boolean;
+}
+
+/** A leaf with random permissions, often a sensible one, at times with a bit that must be 0. */
+export function oddEntry(r: Random, { missing, userCode }: OddOptions): bigint {
   const pa = !missing || r.percent(90) ? ODD_PAGES + r.below(ODD_COUNT) * 4096 : r.pick([0x08000000, 0x1000000000, BASE + 0x10000000]);
   const flags = r.percent(60) ? V | r.pick([R, R | W, R | X, X, R | W | X, W, W | X]) | (r.percent(60) ? U : 0) | (r.percent(60) ? A : 0) | (r.percent(60) ? D : 0) : r.below(256);
   const reserved = r.percent(8) ? 1n << BigInt(r.range(54, 63)) : 0n;
-  return (BigInt(pa / 4096) << 10n) | BigInt(flags) | BigInt(r.below(4) << 8) | reserved;
+  const allowed = userCode || (flags & U) === 0 ? flags : flags & ~X;
+  return (BigInt(pa / 4096) << 10n) | BigInt(allowed) | BigInt(r.below(4) << 8) | reserved;
 }
 
 /** Fills the tables of both privileges. */
-export function buildTables(view: DataView, r: Random, options: { missing: boolean }): void {
+export function buildTables(view: DataView, r: Random, of: (privilege: 0 | 1) => OddOptions): void {
   for (const privilege of [0, 1] as const) {
     const root = TABLES + privilege * TABLE_PAGES * 4096, l1 = root + 4096, low = root + 8192, odd = oddTable(privilege);
     const put = (table: number, index: number, entry: bigint) => view.setBigUint64(table - BASE + 8 * index, entry, true);
@@ -40,7 +48,7 @@ export function buildTables(view: DataView, r: Random, options: { missing: boole
     put(root, 4, leaf(BASE + 0x10000, R | W | A | D));
     for (let i = 0; i < 512; i++) {
       put(low, i, leaf(BASE + i * 4096, R | W | X | (r.percent(70) ? A | D : 0)));
-      put(odd, i, oddEntry(r, options));
+      put(odd, i, oddEntry(r, of(privilege)));
     }
   }
 }

@@ -7,7 +7,7 @@ import { type Code, compressed, compressedJump, compressedNames } from "./code.t
 import { COUNTER, GP, RA, RESERVED, S0, S1, SP, TP } from "./layout.ts";
 import { decode, newDecoded } from "../../emu/isa/table.ts";
 import type { Random } from "./random.ts";
-import { FAR_ADDRESSES, oddEntry, oddOffset } from "./tables.ts";
+import { FAR_ADDRESSES, oddEntry, oddOffset, type OddOptions } from "./tables.ts";
 
 /** What a unit may know of where it runs. */
 export interface Place {
@@ -16,8 +16,11 @@ export interface Place {
   readonly privilege: 0 | 1 | 3;
   /** Address of the table of random entries, which S-mode code changes. */
   readonly oddTable: number;
-  /** See Program.loose. */
+  /** See Program. */
   readonly loose: boolean;
+  readonly sum: boolean;
+  /** For entries that S-mode code makes. */
+  readonly odd: OddOptions;
 }
 
 type Unit = (p: Place) => void;
@@ -254,9 +257,9 @@ function odd(p: Place): void {
 
 /** Changes a page-table entry, fences, and tries it. */
 function remap(p: Place): void {
-  const { r, code, privilege, oddTable } = p;
+  const { r, code, privilege, oddTable, odd } = p;
   if (privilege !== 1) return;
-  const page = r.below(512), entry = oddEntry(r, { missing: p.loose }), fence = r.below(4);
+  const page = r.below(512), entry = oddEntry(r, odd), fence = r.below(4);
   code.constant(T2, Number(BigInt.asIntN(32, entry)));
   code.constant(T1, Number(BigInt.asIntN(32, entry >> 32n)));
   code.op("slli", { rd: T1, rs1: T1, imm: 32 });
@@ -277,9 +280,9 @@ function remap(p: Place): void {
 }
 
 /** SUM and MXR change what S-mode may read. */
-function status({ r, code, privilege }: Place): void {
+function status({ r, code, privilege, sum }: Place): void {
   if (privilege === 0) return;
-  code.op("lui", { rd: T1, imm: r.pick([0x40000, 0x80000, 0xc0000]) });
+  code.op("lui", { rd: T1, imm: sum ? r.pick([0x40000, 0x80000, 0xc0000]) : 0x80000 });
   code.op(r.pick(["csrrs", "csrrc"]), { rd: 0, rs1: T1, csr: privilege === 3 ? 0x300 : 0x100 });
 }
 
