@@ -4,6 +4,7 @@ import { Uart } from "./dev/uart.ts";
 import { VirtioBlk } from "./dev/virtioblk.ts";
 import { VIRTIO_ID_BLK, virtioProbe } from "./dev/virtiommio.ts";
 import type { Kern } from "./kern/kern.ts";
+import { procMount } from "./kern/procfs.ts";
 import { openControllingTty, openTty } from "./kern/ttyops.ts";
 import { Tty } from "./kern/tty.ts";
 import { makedev, minorOf } from "./kern/vnfile.ts";
@@ -50,7 +51,21 @@ export class Devices {
     if (typeof root === "number") return `the root disk cannot be mounted: error ${-root}`;
     const err = yield* vfs.mountRoot(root);
     if (err < 0) return `the root directory cannot be read: error ${-err}`;
+    const { k } = this;
+    vfs.types.set("proc", function* (v, source, _device, flags) {
+      return procMount(k, v, source, flags);
+    });
+    yield* this.mountAt(vfs, "proc", "/proc");
     vfs.types.set("ext2", (v, source, device, flags) => Ext2Mount.mount(v, source, device, flags));
     return 0;
+  }
+
+  /** Mounts a file system without a disk; a root that lacks the directory goes without it. */
+  private *mountAt(vfs: Vfs, fsType: string, path: string): KGen<void> {
+    const root = vfs.rootVnode, dir = yield* root.lookup(path.slice(1));
+    if (typeof dir === "number") return this.k.say(`boot: no ${path} to mount ${fsType} on`);
+    const err = yield* vfs.mount(fsType, fsType, null, dir, path, 0, "");
+    if (err < 0) this.k.say(`boot: ${fsType} cannot be mounted on ${path}: error ${-err}`);
+    yield* dir.vrele();
   }
 }

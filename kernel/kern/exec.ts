@@ -278,6 +278,7 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   dropTimers(k, p, true);
   p.comm = prog.path.slice(prog.path.lastIndexOf("/") + 1).slice(0, 15);
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));
+  k.notePath(prog.image.vnode, p.exePath);
   p.didExec = true;
   p.exitSignal = 17;
   yield* p.fds.closeOnExec();

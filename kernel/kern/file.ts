@@ -140,6 +140,8 @@ export class OpenFile {
   refs = 1;
   /** The file system object, when there is one: files, directories, device nodes, named pipes. */
   readonly vnode: Vnode | null;
+  /** Absolute path it was opened by, for /proc/N/fd; "" unknown. */
+  path = "";
   /** The ops' own. */
   data: unknown;
 

@@ -83,6 +83,7 @@ function* forkProcess(k: Kern, t: Thread, c: CloneRequest, pid: number): KGen<Th
   child.limits = new Limits(p.limits);
   child.nice = p.nice;
   child.comm = p.comm;
+  child.cwdPath = p.cwdPath;
   child.exePath = p.exePath;
   child.argStart = p.argStart;
   child.argEnd = p.argEnd;

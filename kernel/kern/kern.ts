@@ -105,6 +105,17 @@ export class Kern {
     return 0;
   }
 
+  /** Where programs and mapped files were found, for /proc/N/maps. */
+  private readonly vnodePaths = new WeakMap<Vnode, string>();
+
+  notePath(v: Vnode, path: string): void {
+    this.vnodePaths.set(v, path);
+  }
+
+  pathOfVnode(v: Vnode): string {
+    return this.vnodePaths.get(v) ?? `${v.mount.fsType}:[${v.ino}]`;
+  }
+
   say(line: string): void {
     this.log.push(line);
     if (this.log.length > 500) this.log.shift();

@@ -64,6 +64,8 @@ export class Process {
   comm = "kernel";
   /** Absolute path of the program, for /proc/N/exe. */
   exePath = "";
+  /** Path of the working directory when it was set, for /proc/N/cwd. */
+  cwdPath = "/";
   /** Where argv and envp strings lie on the stack, for /proc/N/cmdline and environ. */
   argStart = 0;
   argEnd = 0;

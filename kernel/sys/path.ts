@@ -111,7 +111,22 @@ export function* openAt(k: Kern, t: Thread, dirfd: number, path: string, flags: 
     return err;
   }
   const f = yield* openVnode(k, t, v, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | 0o400));
-  return typeof f === "number" ? f : yield* installFile(t, f, (flags & O_CLOEXEC) !== 0);
+  if (typeof f === "number") return f;
+  if (dirfd === AT_FDCWD || path[0] === "/") {
+    f.path = normalPath(path[0] === "/" ? path : `${t.proc.cwdPath}/${path}`);
+    k.notePath(v, f.path);
+  }
+  return yield* installFile(t, f, (flags & O_CLOEXEC) !== 0);
+}
+
+/** A path without ".", ".." and double slashes. Links in it stay. */
+function normalPath(path: string): string {
+  const names: string[] = [];
+  for (const n of path.split("/")) {
+    if (n === "..") names.pop();
+    else if (n !== "" && n !== ".") names.push(n);
+  }
+  return `/${names.join("/")}`;
 }
 
 /** /dev/fd/n and /proc/self/fd/n open what descriptor n names: files without a path too. => null: some other path */
@@ -420,9 +435,17 @@ function* setDir(t: Thread, v: Vnode, isRoot: boolean): KGen<number> {
   return 0;
 }
 
+function* noteCwd(k: Kern, t: Thread): KGen<void> {
+  const path = yield* cwdPath(k, t.proc.cwd!, t.proc.root!);
+  if (typeof path === "string") t.proc.cwdPath = path;
+}
+
 function* chdir(k: Kern, t: Thread, isRoot: boolean): KGen<number> {
   const v = yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0);
-  return typeof v === "number" ? v : yield* setDir(t, v, isRoot);
+  if (typeof v === "number") return v;
+  const r = yield* setDir(t, v, isRoot);
+  if (r === 0) yield* noteCwd(k, t);
+  return r;
 }
 
 const MS_RDONLY = 1, MS_REMOUNT = 32, MS_BIND = 4096, MS_REC = 16384, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
@@ -498,9 +521,11 @@ export const PATH_CALLS: readonly Row[] = [
   slow(34, "mkdirat", "dxo", mkdirat), slow(33, "mknodat", "dxox", mknodat), slow(36, "symlinkat", "xdx", symlinkat), slow(37, "linkat", "dxdxx", linkat),
   slow(35, "unlinkat", "dxx", unlinkat), slow(38, "renameat", "dxdx", (k, t) => renameat2(k, t, 0)), slow(276, "renameat2", "dxdxx", (k, t) => renameat2(k, t, intOf(t, 4))),
   slow(78, "readlinkat", "dxxu", readlinkat), slow(17, "getcwd", "xu", getcwd), slow(49, "chdir", "x", (k, t) => chdir(k, t, false)),
-  slow(51, "chroot", "x", (k, t) => chdir(k, t, true)), slow(50, "fchdir", "d", (_k, t) => onFd(t, function* (v) {
+  slow(51, "chroot", "x", (k, t) => chdir(k, t, true)), slow(50, "fchdir", "d", (k, t) => onFd(t, function* (v) {
     v.vref();
-    return yield* setDir(t, v, false);
+    const r = yield* setDir(t, v, false);
+    if (r === 0) yield* noteCwd(k, t);
+    return r;
   })),
   slow(40, "mount", "xxxxx", mount), slow(39, "umount2", "xx", umount2),
   slow(81, "sync", "", function* (k) {
