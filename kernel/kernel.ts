@@ -11,6 +11,7 @@ import { unpackInitrd } from "./initrd.ts";
 import { execve } from "./kern/exec.ts";
 import { O_RDWR, O_WRONLY } from "./kern/file.ts";
 import { Kern } from "./kern/kern.ts";
+import { Pipes } from "./kern/pipe.ts";
 import { Process, Thread } from "./kern/proc.ts";
 import { Random } from "./kern/random.ts";
 import type { RunResult } from "./kern/sched.ts";
@@ -62,6 +63,9 @@ export class Kernel {
     this.vfs.nowNs = () => this.kern.epochSec * NS + this.kern.now();
     this.vfs.complain = (line) => this.say(line);
     this.kern.vfs = this.vfs;
+    const pipes = new Pipes(this.kern);
+    this.kern.makePipe = (_k, flags) => pipes.create(flags);
+    this.kern.openFifo = (_k, vnode, flags) => pipes.open(vnode, flags);
     this.devices = new Devices(this.kern);
     this.uvm.pdaemon.thread = this.kern.sched.spawnKernel("pagedaemon", this.uvm.pdaemon.main());
     this.kern.sched.spawnKernel("boot", this.boot());
