@@ -2,20 +2,26 @@
 import type { KGen } from "./lib/kthread.ts";
 import { Uart } from "./dev/uart.ts";
 import { VirtioBlk } from "./dev/virtioblk.ts";
-import { VIRTIO_ID_BLK, virtioProbe } from "./dev/virtiommio.ts";
+import { VIRTIO_ID_BLK, VIRTIO_ID_CONSOLE, virtioProbe } from "./dev/virtiommio.ts";
+import { VPorts } from "./dev/vport.ts";
 import type { Kern } from "./kern/kern.ts";
+import { MEM_MAJOR, memDevices } from "./kern/memdev.ts";
 import { procMount } from "./kern/procfs.ts";
 import { openControllingTty, openTty } from "./kern/ttyops.ts";
 import { Tty } from "./kern/tty.ts";
 import { makedev, minorOf } from "./kern/vnfile.ts";
+import { VPortOps } from "./kern/vportops.ts";
+import { charNode, devMount, type DevNode, diskNode } from "./vfs/devfs/devfs.ts";
 import { Ext2Mount } from "./vfs/ext2/mount.ts";
 import type { Vfs } from "./vfs/vfs.ts";
 
-const TTY_MAJOR = 4, TTYAUX_MAJOR = 5;
+const TTY_MAJOR = 4, TTYAUX_MAJOR = 5, VPORT_MAJOR = 242, ENXIO = 6;
 
 export class Devices {
   readonly disks: VirtioBlk[] = [];
   readonly console: Tty;
+  /** Nodes of devices that were found. */
+  private readonly nodes: DevNode[] = [];
   private readonly k: Kern;
   private readonly uart: Uart;
 
@@ -31,7 +37,23 @@ export class Devices {
       return openTty(kern, console, vnode, flags, t);
     });
     const console = this.console;
-    for (const d of virtioProbe(k.hal)) if (d.deviceId === VIRTIO_ID_BLK) this.disks.push(new VirtioBlk(k.hal, k.ctx, k.uvm, d, this.disks.length));
+    const mem = memDevices(k);
+    k.cdevsw.set(MEM_MAJOR, function* (_kern, vnode, flags) {
+      return mem(vnode, flags, minorOf(vnode.rdev));
+    });
+    for (const d of virtioProbe(k.hal)) {
+      if (d.deviceId === VIRTIO_ID_BLK) this.disks.push(new VirtioBlk(k.hal, k.ctx, k.uvm, d, this.disks.length));
+      else if (d.deviceId === VIRTIO_ID_CONSOLE && this.nodes.length === 0) this.addPorts(new VPorts(k.hal, k.uvm, d));
+    }
+    for (const d of this.disks) this.nodes.push(diskNode(d.name, d.rdev));
+  }
+
+  private addPorts(ports: VPorts): void {
+    const ops = new VPortOps(this.k, ports);
+    this.k.cdevsw.set(VPORT_MAJOR, function* (_kern, vnode, flags) {
+      return ops.open(vnode, flags, minorOf(vnode.rdev)) ?? -ENXIO;
+    });
+    for (const p of ports.ports) this.nodes.push(charNode(`vport0p${p.id}`, VPORT_MAJOR, p.id, 0o600));
   }
 
   /** Text of the kernel itself on the console. */
@@ -55,6 +77,11 @@ export class Devices {
     vfs.types.set("proc", function* (v, source, _device, flags) {
       return procMount(k, v, source, flags);
     });
+    const { nodes } = this;
+    vfs.types.set("devtmpfs", function* (v, source, _device, flags) {
+      return devMount(v, source, flags, nodes, ["shm", "pts"]);
+    });
+    yield* this.mountAt(vfs, "devtmpfs", "/dev");
     yield* this.mountAt(vfs, "proc", "/proc");
     vfs.types.set("ext2", (v, source, device, flags) => Ext2Mount.mount(v, source, device, flags));
     return 0;
