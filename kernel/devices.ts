@@ -13,6 +13,7 @@ import { makedev, minorOf } from "./kern/vnfile.ts";
 import { VPortOps } from "./kern/vportops.ts";
 import { charNode, devMount, type DevNode, diskNode } from "./vfs/devfs/devfs.ts";
 import { Ext2Mount } from "./vfs/ext2/mount.ts";
+import { TmpMount } from "./vfs/tmpfs/tmpfs.ts";
 import type { Vfs } from "./vfs/vfs.ts";
 
 const TTY_MAJOR = 4, TTYAUX_MAJOR = 5, VPORT_MAJOR = 242, ENXIO = 6;
@@ -82,7 +83,12 @@ export class Devices {
       return devMount(v, source, flags, nodes, ["shm", "pts"]);
     });
     yield* this.mountAt(vfs, "devtmpfs", "/dev");
+    vfs.types.set("tmpfs", function* (v, source, _device, flags, data) {
+      return new TmpMount(v, source, flags, data);
+    });
     yield* this.mountAt(vfs, "proc", "/proc");
+    yield* this.mountAt(vfs, "tmpfs", "/tmp");
+    yield* this.mountAt(vfs, "tmpfs", "/run");
     vfs.types.set("ext2", (v, source, device, flags) => Ext2Mount.mount(v, source, device, flags));
     return 0;
   }

@@ -1,7 +1,7 @@
 // Files and directories of ext2.
 //
 // Name operations hold the file system's lock from the first look to the last change, so that each is atomic.
-import { EBUSY, EEXIST, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV } from "../../lib/errno.ts";
+import { EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
 import { latin1, toBytes } from "../../uvm/uio.ts";
 import { GenfsVnode } from "../genfs.ts";
@@ -97,6 +97,7 @@ export class Ext2Vnode extends GenfsVnode {
 
   private *truncate(size: number): KGen<number> {
     if (this.type !== VREG) return this.type === VDIR ? -EISDIR : -EINVAL;
+    if (size > this.maxSize) return -EFBIG;
     const shrinks = size < this.vSize, error = yield* this.resizePages(size);
     if (error < 0) return error;
     this.touchedData();
@@ -203,6 +204,7 @@ export class Ext2Vnode extends GenfsVnode {
     if (error < 0) {
       if (isDir || inode.sectors > 0) yield* truncateMap(fs, inode, 0);
       inode.links = 0;
+      inode.dtime = Math.floor(this.now() / 1e9);
       yield* inode.store(fs);
       yield* fs.freeInode(ino, isDir);
       return error;
@@ -327,6 +329,7 @@ export class Ext2Vnode extends GenfsVnode {
 
   private *renameLocked(oldName: string, source: Ext2Vnode, to: Ext2Vnode, newName: string, target: Ext2Vnode | null, flags: number): KGen<number> {
     if (source.mountedHere || target?.mountedHere) return -EBUSY;
+    if (to.inode.links === 0) return -ENOENT;
     if (target && (flags & RENAME_NOREPLACE) !== 0) return -EEXIST;
     if (!target && (flags & RENAME_EXCHANGE) !== 0) return -ENOENT;
     if (source === target) return 0;

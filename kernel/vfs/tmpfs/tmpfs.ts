@@ -1,0 +1,297 @@
+// A file system in memory. A node is its vnode: it lives as long as it has a name or a reference.
+//
+//   TmpMount ── root ── children: name ─► TmpVnode …      contents: pages of the vnode that are never clean
+//
+// Names change between sleeps, so they need no lock. Contents use genfs with a disk that has nothing on it: what was not written
+// reads as zeroes, and a page that was written stays until it is cut off.
+import { EEXIST, EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV, EBUSY } from "../../lib/errno.ts";
+import type { KGen } from "../../lib/kthread.ts";
+import { PAGE_SIZE } from "../../hal/physmem.ts";
+import { PGO_CLEANIT } from "../../uvm/object.ts";
+import type { BlockDev } from "../blockdev.ts";
+import { GenfsVnode, HOLE } from "../genfs.ts";
+import { type FsStat, Mount } from "../mount.ts";
+import type { Vfs } from "../vfs.ts";
+import {
+  type Attr, type AttrChange, type CreateRequest, type EmitEntry, RENAME_EXCHANGE, RENAME_NOREPLACE, VDIR, VLNK, type Vnode, VREG,
+} from "../vnode.ts";
+
+const TMPFS_MAGIC = 0x01021994, MOST_BYTES = 2 ** 40, FIRST_COOKIE = 2;
+/** The disk of files without a disk: never asked. */
+const NO_DISK: BlockDev = {
+  name: "tmpfs", sizeBytes: 0, isReadOnly: false, rdev: 0,
+  *transfer() { return -EIO; },
+  *flush() { return 0; },
+};
+
+/** A directory entry; cookies keep a reader's place while others come and go. */
+interface Entry { readonly node: TmpVnode; readonly cookie: number }
+
+export class TmpVnode extends GenfsVnode {
+  readonly maxSize = MOST_BYTES;
+  mode: number;
+  uid: number;
+  gid: number;
+  nlink = 1;
+  target = "";
+  atimeNs: number;
+  mtimeNs: number;
+  ctimeNs: number;
+  parent: TmpVnode | null;
+  readonly children = new Map<string, Entry>();
+  private nextCookie = FIRST_COOKIE;
+  private readonly m: TmpMount;
+
+  constructor(m: TmpMount, request: CreateRequest, ino: number, parent: TmpVnode | null) {
+    super(m, request.type, ino, NO_DISK, PAGE_SIZE, m.vfs.mem);
+    this.m = m;
+    this.mode = request.mode & 0o7777;
+    this.uid = request.uid;
+    this.gid = request.gid;
+    this.rdev = request.rdev ?? 0;
+    this.target = request.target ?? "";
+    this.parent = parent;
+    this.atimeNs = this.mtimeNs = this.ctimeNs = m.vfs.nowNs();
+    if (request.type === VDIR) this.nlink = 2;
+  }
+
+  // ---- contents ----
+
+  *blockOf(n: number, allocate: boolean): KGen<number> {
+    if (!allocate) return HOLE;
+    return this.uobj.tree.has(n) && this.m.hasRoom() ? 1 : -ENOSPC;
+  }
+
+  touchedData(): void {
+    this.mtimeNs = this.ctimeNs = this.m.vfs.nowNs();
+  }
+
+  /** Nothing can be cleaned: pages that are asked for are in use again. */
+  override *putpages(lo: number, hi: number, flags: number): KGen<number> {
+    if ((flags & PGO_CLEANIT) === 0) return yield* super.putpages(lo, hi, flags);
+    const { pages } = this.m.vfs.uvm, end = hi === 0 ? Infinity : hi;
+    pages.lockQueues();
+    for (const [index, pg] of this.uobj.tree) if (index * PAGE_SIZE >= lo && index * PAGE_SIZE < end) pages.pageActivate(pg);
+    pages.unlockQueues();
+    this.uobj.lock.exit();
+    return 0;
+  }
+
+  override *fsync(): KGen<number> {
+    return 0;
+  }
+
+  // ---- attributes ----
+
+  getattr(): Attr {
+    const size = this.type === VREG ? this.vSize : this.type === VLNK ? this.target.length : this.type === VDIR ? (this.children.size + 2) * 20 : 0;
+    return {
+      type: this.type, mode: this.mode, nlink: this.nlink, uid: this.uid, gid: this.gid, ino: this.ino, dev: this.mount.dev, rdev: this.rdev, size,
+      blockSize: PAGE_SIZE, blocks: this.uobj.npages * (PAGE_SIZE / 512), atimeNs: this.atimeNs, mtimeNs: this.mtimeNs, ctimeNs: this.ctimeNs,
+    };
+  }
+
+  override *setattr(c: AttrChange): KGen<number> {
+    if (this.isReadOnly) return -EROFS;
+    if (c.size !== undefined) {
+      if (this.type !== VREG) return this.type === VDIR ? -EISDIR : -EINVAL;
+      const error = yield* this.resizePages(c.size);
+      if (error < 0) return error;
+      this.touchedData();
+    }
+    this.mode = c.mode === undefined ? this.mode : c.mode & 0o7777;
+    this.uid = c.uid ?? this.uid;
+    this.gid = c.gid ?? this.gid;
+    this.atimeNs = c.atimeNs ?? this.atimeNs;
+    this.mtimeNs = c.mtimeNs ?? this.mtimeNs;
+    this.ctimeNs = this.m.vfs.nowNs();
+    return 0;
+  }
+
+  override *inactive(): KGen<void> {
+    if (this.nlink === 0 && this.type === VREG) yield* this.discardPages();
+  }
+
+  /** A reference for a caller: nodes without one are kept by their names. */
+  acquire(): TmpVnode {
+    this.useCount++;
+    return this;
+  }
+
+  // ---- names ----
+
+  private changed(): void {
+    this.mtimeNs = this.ctimeNs = this.m.vfs.nowNs();
+  }
+
+  private enter(name: string, node: TmpVnode): void {
+    this.children.set(name, { node, cookie: this.nextCookie++ });
+    this.changed();
+  }
+
+  override *lookup(name: string): KGen<Vnode | number> {
+    if (this.type !== VDIR) return -ENOTDIR;
+    if (name === "..") return (this.parent ?? this).acquire();
+    const e = this.children.get(name);
+    return e ? e.node.acquire() : -ENOENT;
+  }
+
+  override *create(name: string, request: CreateRequest): KGen<Vnode | number> {
+    if (this.type !== VDIR) return -ENOTDIR;
+    if (this.isReadOnly) return -EROFS;
+    if (this.nlink === 0) return -ENOENT;
+    if (this.children.has(name)) return -EEXIST;
+    const node = new TmpVnode(this.m, request, this.m.nextIno++, this);
+    this.m.count++;
+    if (request.type === VDIR) this.nlink++;
+    this.enter(name, node);
+    return node;
+  }
+
+  override *link(name: string, target: Vnode): KGen<number> {
+    if (this.type !== VDIR) return -ENOTDIR;
+    if (this.isReadOnly) return -EROFS;
+    if (!(target instanceof TmpVnode) || target.mount !== this.mount) return -EXDEV;
+    if (target.type === VDIR) return -EPERM;
+    if (this.nlink === 0 || target.nlink === 0) return -ENOENT;
+    if (this.children.has(name)) return -EEXIST;
+    target.nlink++;
+    target.ctimeNs = this.m.vfs.nowNs();
+    this.enter(name, target);
+    return 0;
+  }
+
+  override *unlink(name: string): KGen<number> {
+    return yield* this.remove(name, false);
+  }
+
+  override *rmdir(name: string): KGen<number> {
+    return yield* this.remove(name, true);
+  }
+
+  private *remove(name: string, wantDir: boolean): KGen<number> {
+    if (this.type !== VDIR) return -ENOTDIR;
+    if (this.isReadOnly) return -EROFS;
+    const node = this.children.get(name)?.node;
+    if (!node) return -ENOENT;
+    const isDir = node.type === VDIR;
+    if (wantDir !== isDir) return wantDir ? -ENOTDIR : -EISDIR;
+    if (node.mountedHere) return -EBUSY;
+    if (node.children.size > 0) return -ENOTEMPTY;
+    this.children.delete(name);
+    this.changed();
+    yield* this.lostName(node);
+    return 0;
+  }
+
+  /** A child lost a name; without any, and unreferenced, its pages go. */
+  private *lostName(node: TmpVnode): KGen<void> {
+    node.ctimeNs = this.m.vfs.nowNs();
+    if (node.type === VDIR) {
+      node.nlink = 0;
+      this.nlink--;
+    } else node.nlink--;
+    if (node.nlink > 0) return;
+    this.m.count--;
+    if (node.useCount === 0) yield* node.inactive();
+  }
+
+  override *rename(oldName: string, newDir: Vnode, newName: string, flags: number): KGen<number> {
+    if (!(newDir instanceof TmpVnode) || newDir.mount !== this.mount) return -EXDEV;
+    if (this.type !== VDIR || newDir.type !== VDIR) return -ENOTDIR;
+    if (this.isReadOnly) return -EROFS;
+    const source = this.children.get(oldName)?.node, target = newDir.children.get(newName)?.node ?? null;
+    if (!source || newDir.nlink === 0) return -ENOENT;
+    const refused = refuses(source, target, newDir, flags);
+    if (refused !== 0 || source === target) return refused;
+    if ((flags & RENAME_EXCHANGE) !== 0) {
+      this.enter(oldName, target!);
+      newDir.enter(newName, source);
+      moveDir(target!, newDir, this);
+      moveDir(source, this, newDir);
+      return 0;
+    }
+    this.children.delete(oldName);
+    this.changed();
+    if (target) yield* newDir.lostName(target);
+    newDir.enter(newName, source);
+    moveDir(source, this, newDir);
+    source.ctimeNs = this.m.vfs.nowNs();
+    return 0;
+  }
+
+  override *readdir(cookie: number, emit: EmitEntry): KGen<number> {
+    if (this.type !== VDIR) return -ENOTDIR;
+    if (cookie < 1 && !emit(this.ino, VDIR, ".", 1)) return 0;
+    if (cookie < 2 && !emit((this.parent ?? this).ino, VDIR, "..", 2)) return 0;
+    for (const [name, e] of [...this.children].sort((a, b) => a[1].cookie - b[1].cookie)) {
+      if (e.cookie >= cookie && !emit(e.node.ino, e.node.type, name, e.cookie + 1)) return 0;
+    }
+    return 0;
+  }
+
+  override *readlink(): KGen<string | number> {
+    return this.type === VLNK ? this.target : -EINVAL;
+  }
+}
+
+/** Why a rename cannot be, or 0. */
+function refuses(source: TmpVnode, target: TmpVnode | null, to: TmpVnode, flags: number): number {
+  if (source.mountedHere || target?.mountedHere) return -EBUSY;
+  if (target && (flags & RENAME_NOREPLACE) !== 0) return -EEXIST;
+  if (!target && (flags & RENAME_EXCHANGE) !== 0) return -ENOENT;
+  for (let d: TmpVnode | null = to; source.type === VDIR && d; d = d.parent) if (d === source) return -EINVAL;
+  if (!target || source === target || (flags & RENAME_EXCHANGE) !== 0) return 0;
+  if (source.type === VDIR && target.type !== VDIR) return -ENOTDIR;
+  if (source.type !== VDIR && target.type === VDIR) return -EISDIR;
+  return target.children.size > 0 ? -ENOTEMPTY : 0;
+}
+
+function moveDir(node: TmpVnode, from: TmpVnode, to: TmpVnode): void {
+  if (node.type !== VDIR || from === to) return;
+  node.parent = to;
+  from.nlink--;
+  to.nlink++;
+}
+
+export class TmpMount extends Mount {
+  readonly rootNode: TmpVnode;
+  nextIno = 2;
+  count = 1;
+  /** Pages that all files together may take. */
+  private readonly limitPages: number;
+
+  constructor(vfs: Vfs, source: string, flags: number, data: string) {
+    super(vfs, "tmpfs", source, flags);
+    const mode = /(?:^|,)mode=([0-7]+)/.exec(data)?.[1], size = /(?:^|,)size=(\d+)([kmg%]?)/i.exec(data);
+    const half = vfs.uvm.exp.npages >> 1, scale = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, "": 1 }[(size?.[2] ?? "").toLowerCase()] ?? 0;
+    this.limitPages = !size ? half : size[2] === "%" ? Math.floor((vfs.uvm.exp.npages * Number(size[1])) / 100) : Math.ceil((Number(size[1]) * scale) / PAGE_SIZE);
+    this.rootNode = new TmpVnode(this, { type: VDIR, mode: mode ? parseInt(mode, 8) : 0o1777, uid: 0, gid: 0 }, 1, null);
+  }
+
+  /** Whether one more page fits; the memory itself keeps a reserve. */
+  hasRoom(): boolean {
+    return this.usedPages() <= this.limitPages;
+  }
+
+  private usedPages(): number {
+    let n = 0;
+    const visit = (d: TmpVnode): void => {
+      for (const { node } of d.children.values()) {
+        n += node.uobj.npages;
+        if (node.type === VDIR) visit(node);
+      }
+    };
+    visit(this.rootNode);
+    return n;
+  }
+
+  override *root(): KGen<Vnode | number> {
+    return this.rootNode.acquire();
+  }
+
+  statfs(): FsStat {
+    const free = Math.max(0, this.limitPages - this.usedPages()), most = this.vfs.uvm.exp.npages;
+    return { magic: TMPFS_MAGIC, blockSize: PAGE_SIZE, blocks: this.limitPages, blocksFree: free, blocksAvailable: free, files: most, filesFree: most - this.count, nameMax: 255 };
+  }
+}
