@@ -305,7 +305,8 @@ function meminfo(k: Kern): string {
 
 function systemStat(k: Kern): string {
   const idle = ticks(k.hal.machine.clock.skippedNs), user = ticks(k.hal.machine.hart.instret), cpu = `${user} 0 0 ${idle} 0 0 0 0 0 0`;
-  return `cpu  ${cpu}\ncpu0 ${cpu}\nintr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.epochSec}\nprocesses ${k.forks + 1}\nprocs_running ${k.sched.queueLength + 1}\nprocs_blocked 0\n`;
+  const counts = `intr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.epochSec}\nprocesses ${k.forks + 1}\n`;
+  return `cpu  ${cpu}\ncpu0 ${cpu}\n${counts}procs_running ${k.sched.queueLength + 1}\nprocs_blocked 0\n`;
 }
 
 function vmstat(k: Kern): string {

@@ -356,6 +356,9 @@ export const FILE_CALLS: readonly Row[] = [
   slow(25, "fcntl", "ddx", fcntl, RESTART_SA), slow(29, "ioctl", "dxx", ioctl, RESTART_SA), slow(62, "lseek", "dud", lseek), slow(61, "getdents64", "dxu", getdents),
   slow(59, "pipe2", "xx", pipe2), slow(82, "fsync", "d", fsync), slow(83, "fdatasync", "d", fsync), slow(46, "ftruncate", "du", ftruncate),
   slow(47, "fallocate", "dxuu", fallocate), fast(32, "flock", "dx", (_k, t) => (t.proc.fds.get(intOf(t, 0)) ? 0 : -EBADF)),
-  fast(223, "fadvise64", "duud", (_k, t) => { const f = t.proc.fds.get(intOf(t, 0)); return !f ? -EBADF : f.ops.kind === "pipe" ? -ESPIPE : intOf(t, 3) < 0 || intOf(t, 3) > 5 ? -EINVAL : 0; }),
+  fast(223, "fadvise64", "duud", (_k, t) => {
+    const f = t.proc.fds.get(intOf(t, 0));
+    return !f ? -EBADF : f.ops.kind === "pipe" ? -ESPIPE : intOf(t, 3) < 0 || intOf(t, 3) > 5 ? -EINVAL : 0;
+  }),
   fast(213, "readahead", "duu", (_k, t) => (t.proc.fds.get(intOf(t, 0)) ? 0 : -EBADF)),
 ];

@@ -470,7 +470,8 @@ function* mount(k: Kern, t: Thread): KGen<number> {
     const device = source[0] === "/" ? yield* deviceAt(k, t, source) : null;
     if (typeof device === "number" && type === "ext2") return device;
     const path = yield* cwdPath(k, v, k.vfs.rootVnode);
-    const err = yield* k.vfs.mount(type, source, typeof device === "number" ? null : device, v, typeof path === "number" ? target : path, fsFlags, typeof data === "number" ? "" : data);
+    const disk = typeof device === "number" ? null : device, where = typeof path === "number" ? target : path;
+    const err = yield* k.vfs.mount(type, source, disk, v, where, fsFlags, typeof data === "number" ? "" : data);
     if (device && typeof device !== "number") yield* device.vrele();
     return err;
   });

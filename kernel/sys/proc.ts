@@ -19,7 +19,9 @@ const CLONE_LEGACY_MASK = 0xffffff00;
 
 function* cloneCall(k: Kern, t: Thread): KGen<number> {
   const flags = argUOf(t, 0);
-  const r: CloneRequest = { flags: (flags & CLONE_LEGACY_MASK) >>> 0, exitSignal: flags & 0xff, stack: argUOf(t, 1), parentTid: argUOf(t, 2), tls: argUOf(t, 3), childTid: argUOf(t, 4) };
+  const r: CloneRequest = {
+    flags: (flags & CLONE_LEGACY_MASK) >>> 0, exitSignal: flags & 0xff, stack: argUOf(t, 1), parentTid: argUOf(t, 2), tls: argUOf(t, 3), childTid: argUOf(t, 4),
+  };
   return yield* clone(k, t, r);
 }
 

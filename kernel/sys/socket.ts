@@ -266,7 +266,8 @@ export const SOCKET_CALLS: readonly Row[] = [
   slow(206, "sendto", "dxuxxd", sendto, RESTART_SA), slow(207, "recvfrom", "dxuxxx", recvfrom, RESTART_SA),
   slow(211, "sendmsg", "dxx", (k, t) => onSocket(t, (f) => sendmsgOne(k, t, f, argUOf(t, 1), intOf(t, 2))), RESTART_SA),
   slow(212, "recvmsg", "dxx", (k, t) => onSocket(t, (f) => recvmsgOne(k, t, f, argUOf(t, 1), intOf(t, 2))), RESTART_SA),
-  slow(269, "sendmmsg", "dxdx", (k, t) => many(k, t, sendmsgOne, intOf(t, 3)), RESTART_SA), slow(243, "recvmmsg", "dxdxx", (k, t) => many(k, t, recvmsgOne, intOf(t, 3)), RESTART_SA),
+  slow(269, "sendmmsg", "dxdx", (k, t) => many(k, t, sendmsgOne, intOf(t, 3)), RESTART_SA),
+  slow(243, "recvmmsg", "dxdxx", (k, t) => many(k, t, recvmsgOne, intOf(t, 3)), RESTART_SA),
   slow(208, "setsockopt", "dddxd", setsockopt), slow(209, "getsockopt", "dddxx", getsockopt),
   slow(210, "shutdown", "dd", (_k, t) => onSocket(t, (f) => plain(f.ops.shutdown(f, intOf(t, 1))))),
 ];

@@ -21,6 +21,8 @@ import { Vnode, type VType } from "./vnode.ts";
 
 /** Pages of one transfer (MAXPHYS), and how far a sequential read looks ahead. */
 const CLUSTER = 16;
+/** Pages read around a place that was jumped to. */
+const NEARBY = 4;
 /** Most bytes a page's run of blocks may need: block size is at most a page. */
 export const HOLE = 0;
 
@@ -306,9 +308,14 @@ export abstract class GenfsVnode extends Vnode {
     return done;
   }
 
+  /** Where the last pages that were brought in end: who goes on there reads one after the other. */
+  private aheadEnd = 0;
+
   /** Makes a page resident, and those after it that the caller is likely to want. */
   private *bringIn(off: number, npages: number): KGen<number> {
-    const n = Math.min(Math.max(npages, 4), CLUSTER, Math.ceil((this.vSize - off) / PAGE_SIZE)), pgs = new Int32Array(n), { pages } = this.uvm;
+    const wanted = off === this.aheadEnd ? CLUSTER : Math.max(npages, NEARBY);
+    const n = Math.min(wanted, CLUSTER, Math.ceil((this.vSize - off) / PAGE_SIZE)), pgs = new Int32Array(n), { pages } = this.uvm;
+    this.aheadEnd = off + n * PAGE_SIZE;
     this.uobj.lock.enter();
     const error = yield* this.getpages(off, pgs, n, 0, 0, 0, 0);
     if (error < 0) return error;

@@ -27,7 +27,8 @@ function randomCode(r: Random): number[] {
     for (const row of rows.filter((x) => x.ext !== "zicond" && x.name !== "fence")) {
       const reg = () => r.below(32), args = row.args.split(",");
       const imm = args.includes("sh5") ? r.below(32) : args.includes("sh6") ? r.below(64) : args.includes("u") ? r.word() & ~0xfff : r.range(-1024, 1023) * 2;
-      insns.push(encodeRow(row, { rd: reg(), rs1: reg(), rs2: reg(), rs3: reg(), imm, rm: /^fcvt\.d\.(s|wu?)$/.test(row.name) ? 0 : r.below(5), csr: r.pick([0x300, 0x305, 0x341, 0xc00, 0x180, 0x105]), zimm: reg(), aq: r.percent(50), rl: r.percent(50) }));
+      const rm = /^fcvt\.d\.(s|wu?)$/.test(row.name) ? 0 : r.below(5), csr = r.pick([0x300, 0x305, 0x341, 0xc00, 0x180, 0x105]);
+      insns.push(encodeRow(row, { rd: reg(), rs1: reg(), rs2: reg(), rs3: reg(), imm, rm, csr, zimm: reg(), aq: r.percent(50), rl: r.percent(50) }));
     }
     insns.push(encodeRow(rows[rowNamed("fence")]!, { imm: (r.range(1, 15) << 4) | r.range(1, 15) }));
     for (const name of compressedNames) if (name !== "c.nop") insns.push(compressed(r, name, () => true));

@@ -62,7 +62,8 @@ export class Inode implements BlockMap {
   *store(fs: Ext2Fs): KGen<number> {
     const where = yield* fs.inodeAt(this.ino);
     if (typeof where === "number") return where;
-    const { view } = where.b, { at } = where, p16 = (o: number, v: number): void => view.setUint16(at + o, v, true), p32 = (o: number, v: number): void => view.setUint32(at + o, v, true);
+    const { view } = where.b, { at } = where;
+    const p16 = (o: number, v: number): void => view.setUint16(at + o, v, true), p32 = (o: number, v: number): void => view.setUint32(at + o, v, true);
     p16(I_MODE, this.mode);
     p16(I_UID, this.uid);
     p16(I_UID_HIGH, this.uid >>> 16);
