@@ -1,13 +1,12 @@
 // Units of random code: one or a few instructions that belong together, so that whatever their operands are, control
 // comes out at their end, at the latest through the trap handler.
-import { rows } from "../../emu/isa/table.ts";
+import { decode, newDecoded, rowNamed, rows } from "../../emu/isa/table.ts";
 import type { Row } from "../../emu/isa/builder.ts";
 import { encodeRow } from "../helpers/asm.ts";
 import { type Code, compressed, compressedJump, compressedNames } from "./code.ts";
 import { COUNTER, GP, RA, RESERVED, S0, S1, SP, TP } from "./layout.ts";
-import { decode, newDecoded } from "../../emu/isa/table.ts";
 import type { Random } from "./random.ts";
-import { FAR_ADDRESSES, oddEntry, oddOffset, type OddOptions } from "./tables.ts";
+import { FAR_ADDRESSES, oddEntry, oddOffset, type OddOptions, satpOf } from "./tables.ts";
 
 /** What a unit may know of where it runs. */
 export interface Place {
@@ -26,7 +25,7 @@ export interface Place {
 type Unit = (p: Place) => void;
 
 const WINDOW_BASES = [SP, S0, S1] as const;
-const T1 = 6, T2 = 7;
+const T1 = 6, T2 = 7, MSTATUS = 0x300;
 const FREE_REGISTERS = Array.from({ length: 32 }, (_, i) => i).filter((i) => !RESERVED.has(i) && i !== T1 && i !== T2);
 const args = (row: Row): string[] => row.args.split(",");
 const memory = (row: Row): boolean => /\(rs1\)/.test(row.args);
@@ -167,7 +166,7 @@ function branch(p: Place): void {
   const distance = code.at - at;
   if (kind === 0) code.patch(at, compressedJump(r, "c.j", distance));
   else if (kind === 1) code.patch(at, compressedJump(r, r.pick(["c.beqz", "c.bnez"]), distance));
-  else if (kind === 2) code.patch(at, encodeRow(rows.find((x) => x.name === "jal")!, { rd: target(r), imm: distance }));
+  else if (kind === 2) code.patch(at, encodeRow(rows[rowNamed("jal")]!, { rd: target(r), imm: distance }));
   else code.patch(at, encodeRow(r.pick(branchRows), { rs1: source(r), rs2: source(r), imm: distance }));
 }
 
@@ -181,8 +180,8 @@ function indirect(p: Place): void {
   body(p, 0, 2);
   // jalr clears the lowest bit of its target.
   const distance = code.at - at, part = kind === 0 ? 0 : r.range(-100, 100), odd = kind === 2 ? 1 : 0;
-  code.patch(at + 4, encodeRow(rows.find((x) => x.name === "addi")!, { rd: T1, rs1: T1, imm: distance - part + odd }));
-  if (kind !== 0) code.patch(jump, encodeRow(rows.find((x) => x.name === "jalr")!, { rd: target(r) === T1 ? 0 : target(r), rs1: T1, imm: part }));
+  code.patch(at + 4, encodeRow(rows[rowNamed("addi")]!, { rd: T1, rs1: T1, imm: distance - part + odd }));
+  if (kind !== 0) code.patch(jump, encodeRow(rows[rowNamed("jalr")]!, { rd: target(r) === T1 ? 0 : target(r), rs1: T1, imm: part }));
 }
 
 function loop(p: Place): void {
@@ -255,6 +254,30 @@ function odd(p: Place): void {
   }
 }
 
+/** In M-mode: one access with the rights and the translation of another mode. */
+function borrowed(p: Place): void {
+  const { r, code, privilege, loose } = p, mode = r.below(2) as 0 | 1, satp = satpOf(mode);
+  if (privilege !== 3) return;
+  code.constant(T2, Number(BigInt.asIntN(32, satp >> 32n)));
+  code.op("slli", { rd: T2, rs1: T2, imm: 32 });
+  code.constant(T1, Number(BigInt.asIntN(32, satp)));
+  code.op("slli", { rd: T1, rs1: T1, imm: 32 });
+  code.op("srli", { rd: T1, rs1: T1, imm: 32 });
+  code.op("add", { rd: T2, rs1: T1, rs2: T2 });
+  code.op("csrrw", { rd: 0, rs1: T2, csr: 0x180 });
+  code.op("sfence.vma", { rs1: 0, rs2: 0 });
+  code.op("lui", { rd: T1, imm: oddOffset(r) });
+  code.op("add", { rd: T1, rs1: T1, rs2: TP });
+  code.constant(T2, 0x1800);
+  code.op("csrrc", { rd: 0, rs1: T2, csr: MSTATUS });
+  code.constant(T2, 0x20000 | (mode << 11));
+  code.op("csrrs", { rd: 0, rs1: T2, csr: MSTATUS });
+  const row = r.pick(r.percent(50) ? loadRows : storeRows), intoX = args(row)[0] === "rd";
+  code.raw(encodeRow(row, { rd: intoX ? r.pick(FREE_REGISTERS) : 0, rs1: T1, rs2: source(r), imm: r.percent(90) || loose ? r.range(0, 2040) : r.range(-7, -1) }));
+  code.op("csrrc", { rd: 0, rs1: T2, csr: MSTATUS });
+  code.op("csrrw", { rd: 0, rs1: 0, csr: 0x180 });
+}
+
 /** Changes a page-table entry, fences, and tries it. */
 function remap(p: Place): void {
   const { r, code, privilege, oddTable, odd } = p;
@@ -286,6 +309,22 @@ function status({ r, code, privilege, sum }: Place): void {
   code.op(r.pick(["csrrs", "csrrc"]), { rd: 0, rs1: T1, csr: privilege === 3 ? 0x300 : 0x100 });
 }
 
+/**
+ * sscratch, scause, stval. Of other registers QEMU keeps bits that the specification fixes (mepc and sepc bit 0, the
+ * hypervisor's in mideleg and mip, the upper half of mcounteren), has modes
+ * that this machine has not (satp), or does another lawful thing with what is reserved.
+ */
+const CSRS: readonly number[] = [0x140, 0x142, 0x143];
+
+/** In M-mode: writes a register in three ways, reads it back, and puts 0 there again. */
+function csr({ r, code, privilege }: Place): void {
+  if (privilege !== 3) return;
+  const number = r.pick(CSRS);
+  for (const name of ["csrrw", "csrrs", "csrrc"]) code.op(name, { rd: r.pick(FREE_REGISTERS), rs1: r.pick(FREE_REGISTERS), csr: number });
+  code.op("csrrs", { rd: r.pick(FREE_REGISTERS), rs1: 0, csr: number });
+  code.op("csrrw", { rd: 0, rs1: 0, csr: number });
+}
+
 /** Words that are no instruction here, with the opcodes of arithmetic; and privileged ones. */
 function illegal({ r, code, privilege }: Place): void {
   const d = newDecoded();
@@ -310,7 +349,7 @@ function inOtherExtensions(insn: number): boolean {
 
 const weights: readonly (readonly [number, Unit])[] = [
   [22, plain], [10, fresh], [6, freshFloat], [28, float], [3, fused], [4, floatState], [1, floatOff], [14, access], [5, atomic], [3, reservation],
-  [18, short], [1, stackMove], [6, branch], [3, indirect], [2, loop], [1, modify], [5, odd], [2, remap], [1, status], [2, illegal],
+  [18, short], [1, stackMove], [6, branch], [3, indirect], [2, loop], [1, modify], [5, odd], [2, remap], [1, status], [2, illegal], [2, csr], [2, borrowed],
 ];
 const pool = weights.flatMap(([n, unit]) => new Array<Unit>(n).fill(unit));
 
