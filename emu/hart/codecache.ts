@@ -5,7 +5,7 @@
 // stay, so nothing that runs is pulled away from under the hart. A store is seen by the very next fetch, which the
 // architecture allows and fence.i demands at the latest.
 import { decode, type Decoded, isCompressed, newDecoded, rows } from "../isa/table.ts";
-import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./interp.ts";
+import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./ops.ts";
 import {
   CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORDS, PAGE_RECORD_BYTES, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
   REC_RD, REC_RS1, REC_RS2, REC_RS3, X0, X_SINK,
@@ -144,7 +144,7 @@ export class CodeCache {
     u16[at + REC_RS2 / 2] = (shape.float2 ? F0 : X0) + 8 * d.rs2;
     u16[at + REC_RS3 / 2] = F0 + 8 * d.rs3;
     // Where fastRounding looks; x0 is always 0.
-    u16[at + REC_EXTRA / 2] = shape.rm ? (d.imm === 0 ? FP_FAST_RNE : d.imm === RM_DYN ? FP_FAST_DYN : X0) : 0;
+    u16[at + REC_EXTRA / 2] = shape.rm ? (d.imm === 0 ? FP_FAST_RNE : d.imm === RM_DYN ? FP_FAST_DYN : X0) : this.ramOffsetOf(record) % 4096;
     this.i32[(record + REC_IMM) / 4] = shape.scaled ? d.imm * 8 : d.imm;
     return opNumber(d.row, d.lenBytes);
   }

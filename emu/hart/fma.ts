@@ -3,7 +3,7 @@
 // Dekker's product gives a * b as two doubles uh + ul. The three numbers uh, ul, c are summed so that the last addition
 // rounds a value whose own rounding was to odd: then rounding twice is rounding once (Boldo and Melquiond, 2008).
 // Sound when nothing overflows or underflows on the way: exponents are checked, and NaN says that TypeScript has to do it.
-import { Emitter, F64, I64 } from "../jit/wasm.ts";
+import { type Emitter, F64, I64, type WasmType } from "../jit/wasm.ts";
 
 const LARGE = 2 ** 450, SMALL = 2 ** -450, SPLIT = 2 ** 27 + 1;
 
@@ -23,13 +23,14 @@ function moderate(e: Emitter, x: number): Emitter {
   return e.get(x).op("f64.abs").f64(SMALL).op("f64.gt").get(x).op("f64.abs").f64(LARGE).op("f64.lt").op("i32.and");
 }
 
-/** The function (a, b, c) -> a * b + c, or NaN. */
-export function emitFma(): Emitter {
-  const e = new Emitter(3), f = () => e.local(F64), a = 0, b = 1, c = 2;
-  const uh = f(), ul = f(), ah = f(), al = f(), bh = f(), bl = f(), t = f(), th = f(), tl = f(), vh = f(), vl = f(), z = f(), err = f(), bits = e.local(I64);
+/** Emits a * b + c, or NaN, of three locals. `take` gives temporaries. */
+export function emitFma(e: Emitter, [a, b, c]: readonly [number, number, number], take: (type: WasmType) => number): void {
+  const f = () => take(F64);
+  const uh = f(), ul = f(), ah = f(), al = f(), bh = f(), bl = f(), t = f(), th = f(), tl = f(), vh = f(), vl = f(), z = f(), err = f(), bits = take(I64);
+  e.block(F64);
   moderate(e, a);
   moderate(e, b).op("i32.and");
-  moderate(e, c).get(c).f64(0).op("f64.eq").op("i32.or").op("i32.and").op("i32.eqz").if().f64(NaN).op("return").op("end");
+  moderate(e, c).get(c).f64(0).op("f64.eq").op("i32.or").op("i32.and").op("i32.eqz").if().f64(NaN).br(1).op("end");
   e.get(a).get(b).op("f64.mul").set(uh);
   split(e, a, ah, al, t);
   split(e, b, bh, bl, t);
@@ -42,6 +43,5 @@ export function emitFma(): Emitter {
   e.get(z).op("i64.reinterpret_f64").set(bits);
   e.get(err).f64(0).op("f64.ne").get(bits).op("i32.wrap_i64").i32(1).op("i32.and").op("i32.eqz").op("i32.and").if();
   e.get(bits).i64(1n).i64(-1n).get(err).f64(0).op("f64.gt").get(z).f64(0).op("f64.gt").op("i32.eq").op("select").op("i64.add").op("f64.reinterpret_i64").set(z);
-  e.op("end").get(vh).get(z).op("f64.add");
-  return e;
+  e.op("end").get(vh).get(z).op("f64.add").op("end");
 }

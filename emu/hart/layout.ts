@@ -56,11 +56,11 @@ export const TLB_BASE = 65536;
 /**
  * Records of one code page: one of 16 bytes for each halfword, and two sentinels for running off the end.
  *
- *   +0 u16 operation   +2 u16 extra (offset of the fast flag of a rounding mode, or a CSR number)
+ *   +0 u16 operation   +2 u16 extra: offset of the fast flag of a rounding mode, else the place in the page
  *   +4 u16 rd          +6 u16 rs1    +8 u16 rs2    +10 u16 rs3   (byte offsets into the hart block)
  *   +12 i32 immediate; of branches and jal: distance to the target in record bytes (8 for each byte of code)
  */
-export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_RD = 4, REC_RS1 = 6, REC_RS2 = 8, REC_RS3 = 10, REC_IMM = 12;
+export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_PLACE = 2, REC_RD = 4, REC_RS1 = 6, REC_RS2 = 8, REC_RS3 = 10, REC_IMM = 12;
 export const PAGE_RECORDS = 2048, PAGE_RECORD_BYTES = PAGE_RECORDS * RECORD, CODE_SLOT = PAGE_RECORD_BYTES + 2 * RECORD;
 export const CODE_SLOTS = 768;
 export const CODE_BASE = TLB_BASE + MAX_HARTS * CONTEXTS * BANK_STRIDE;

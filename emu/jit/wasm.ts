@@ -57,6 +57,8 @@ export function sleb(out: number[], value: bigint): void {
 /** Collects the body of one function. Depth of nested blocks is the caller's matter. */
 export class Emitter {
   readonly bytes: number[] = [];
+  /** Offsets of conditional branches, and whether they are likely taken. */
+  private readonly hints: { readonly at: number; likely: boolean | null }[] = [];
   private readonly locals: WasmType[] = [];
   private readonly paramCount: number;
 
@@ -138,6 +140,16 @@ export class Emitter {
     return this;
   }
 
+  /** Says of the branch that is emitted next whether its condition mostly holds. => the hint's number */
+  hint(likely: boolean): number {
+    return this.hints.push({ at: this.bytes.length, likely }) - 1;
+  }
+
+  /** Changes a hint, or takes it back with null. */
+  changeHint(hint: number, likely: boolean | null): void {
+    this.hints[hint]!.likely = likely;
+  }
+
   if(type: WasmType | 0 = 0): this {
     this.bytes.push(0x04, type || VOID);
     return this;
@@ -168,8 +180,8 @@ export class Emitter {
     return this;
   }
 
-  /** The body with its locals, as the code section wants it. */
-  finish(): number[] {
+  /** The body with its locals, as the code section wants it; hints count from its beginning. */
+  finish(): Body {
     const groups: [number, WasmType][] = [];
     for (const type of this.locals) {
       const last = groups.at(-1);
@@ -182,19 +194,21 @@ export class Emitter {
       uleb(body, count);
       body.push(type);
     }
+    const hints = this.hints.flatMap(({ at, likely }) => (likely === null ? [] : [[at + body.length, likely] as const]));
     for (const b of this.bytes) body.push(b);
     body.push(OPCODES.end);
-    return body;
+    return { body, hints };
   }
 }
 
+interface Body { readonly body: readonly number[]; readonly hints: readonly (readonly [at: number, likely: boolean])[] }
 interface FunctionType { readonly params: readonly WasmType[]; readonly results: readonly WasmType[] }
 
 /** Collects a module. Imports come first, so that function indices are known when bodies are written. */
 export class ModuleBuilder {
   private readonly types: FunctionType[] = [];
   private readonly imports: { module: string; name: string; type: number }[] = [];
-  private readonly functions: { type: number; body: number[] }[] = [];
+  private readonly functions: (Body & { readonly type: number })[] = [];
   private readonly exports: { name: string; index: number }[] = [];
   private readonly shared: boolean;
   private readonly pages: number;
@@ -220,7 +234,7 @@ export class ModuleBuilder {
   /** Adds a function. => its index */
   addFunction(params: readonly WasmType[], results: readonly WasmType[], body: Emitter, exportName = ""): number {
     const index = this.imports.length + this.functions.length;
-    this.functions.push({ type: this.type(params, results), body: body.finish() });
+    this.functions.push({ type: this.type(params, results), ...body.finish() });
     if (exportName) this.exports.push({ name: exportName, index });
     return index;
   }
@@ -234,6 +248,7 @@ export class ModuleBuilder {
     section(out, 2, [memory, ...this.imports.map((i) => withUleb([...text(i.module), ...text(i.name), 0], i.type))]);
     section(out, 3, this.functions.map((f) => withUleb([], f.type)));
     section(out, 7, this.exports.map((e) => withUleb([...text(e.name), 0], e.index)));
+    this.hintSection(out);
     section(out, 10, this.functions.map((f) => {
       const body: number[] = [];
       uleb(body, f.body.length);
@@ -241,6 +256,24 @@ export class ModuleBuilder {
       return body;
     }));
     return Uint8Array.from(out);
+  }
+
+  /** The custom section of branch hints. For each function with some: offset, a length of 1, and 1 for likely. */
+  private hintSection(out: number[]): void {
+    const body = text("metadata.code.branch_hint"), hinted = this.functions.map((f, i) => ({ f, i })).filter(({ f }) => f.hints.length > 0);
+    if (hinted.length === 0) return;
+    uleb(body, hinted.length);
+    for (const { f, i } of hinted) {
+      uleb(body, this.imports.length + i);
+      uleb(body, f.hints.length);
+      for (const [at, likely] of f.hints) {
+        uleb(body, at);
+        body.push(1, likely ? 1 : 0);
+      }
+    }
+    out.push(0);
+    uleb(out, body.length);
+    for (const b of body) out.push(b);
   }
 }
 

@@ -1,0 +1,308 @@
+// The dynamic context: writes the handler of one operation, whose operands come from the record at `ip`.
+//
+// Two functions are made of the same rows (interp.ts). The fast one makes no calls: where it would need TypeScript it
+// leaves for $cold, and the exact one runs that one instruction again. What differs between them is abstract here.
+//
+// V8 computes an expression of locals alone, that several handlers share, once before each dispatch, and keeps it. So what
+// handlers share stands behind a label, and what differs by instruction is loaded from the record.
+import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
+import { Emitter, F32, F64, I32, I64, type MemoryOp, type Op, OPCODES, type WasmType } from "../jit/wasm.ts";
+import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR, KIND_STORE } from "./cold.ts";
+import { emitFma } from "./fma.ts";
+import {
+  ADDEND, DATA_ENTRIES, DATA_ENTRY, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, PAGE_RECORD_BYTES, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1,
+  REC_RS2, REC_RS3, TAG_READ, TAG_WRITE,
+} from "./layout.ts";
+
+/** Labels, by how far they are from where a handler stands; see interp.ts. */
+export const TO_AGAIN = 0, TO_NEXT2 = 1, TO_NEXT4 = 2, TO_TOP = 3, TO_OFF = 4, TO_COLD = 5, TO_FETCH = 6, TO_EXIT = 7;
+
+/** Local variables of both functions. */
+export interface Locals { ip: number; page: number; pageVa: number; left: number; bank: number; npc: number; why: number; answer: number; operation: number }
+
+const FLOAT_OFFSETS: Record<FloatSource, number> = { fs1: REC_RS1, fs2: REC_RS2, fs3: REC_RS3 };
+
+export abstract class Handler implements Builder {
+  protected readonly e: Emitter;
+  protected readonly hart: number;
+  protected readonly l: Locals;
+  /** Labels between here and $again. */
+  protected depth: number;
+  protected readonly lenBytes: 2 | 4;
+  protected readonly pool: LocalPool;
+  /** The handler's end cannot be reached. */
+  protected ended = false;
+  /** How many times the code so far leaves the fast way. */
+  protected colds = 0;
+
+  constructor(e: Emitter, hart: number, locals: Locals, pool: LocalPool, depth: number, lenBytes: 2 | 4) {
+    this.e = e;
+    this.hart = hart;
+    this.l = locals;
+    this.pool = pool;
+    this.depth = depth;
+    this.lenBytes = lenBytes;
+    pool.reset();
+  }
+
+  // What the two functions do differently.
+  /** Leaves the host offset of a checked access in a local. */
+  protected abstract translate(addr: V, size: number, kind: number, tag: number): number;
+  abstract store(op: MemoryOp, addr: V, value: V): void;
+  protected abstract raise(cause: number, tval: V): void;
+  abstract illegal(): void;
+  abstract system(): void;
+  abstract coldFloat(op: number): void;
+  abstract decode(): void;
+  abstract cross(): void;
+
+  /** Goes on behind the instruction. */
+  finish(): void {
+    if (!this.ended) this.to(this.lenBytes === 2 ? TO_NEXT2 : TO_NEXT4);
+  }
+
+  /** Branches to a label, from inside `extra` more blocks. */
+  protected to(label: number, extra = 0): void {
+    this.e.br(this.depth + label + extra);
+  }
+
+  protected put(v: V): void {
+    this.e.raw(v.bytes);
+  }
+
+  /** Captures what `write` emits as a value. */
+  protected value(type: WasmType, write: (e: Emitter) => void): V {
+    const e = new Emitter(0);
+    write(e);
+    return { type, bytes: e.bytes };
+  }
+
+  private recordField(e: Emitter, offset: number): Emitter {
+    return e.get(this.l.ip).mem("i32.load16_u", offset);
+  }
+
+  private register(type: WasmType, op: MemoryOp, offset: number): V {
+    return this.value(type, (e) => this.recordField(e, offset).mem(op, this.hart));
+  }
+
+  // ---- operands ----
+  x(r: Source): V { return this.register(I64, "i64.load", r === "rs1" ? REC_RS1 : REC_RS2); }
+  w(r: Source): V { return this.register(I32, "i32.load", r === "rs1" ? REC_RS1 : REC_RS2); }
+  imm(): V { return this.value(I64, (e) => e.get(this.l.ip).mem("i64.load32_s", REC_IMM)); }
+  imm32(): V { return this.value(I32, (e) => e.get(this.l.ip).mem("i32.load", REC_IMM)); }
+  pc(): V { return this.value(I64, (e) => e.get(this.l.pageVa).get(this.l.ip).mem("i64.load16_u", REC_PLACE).op("i64.add")); }
+  next(): V { return this.op("i64.add", this.pc(), this.i64(BigInt(this.lenBytes))); }
+
+  setX(v: V): void {
+    this.recordField(this.e, REC_RD);
+    this.put(v);
+    this.e.mem("i64.store", this.hart);
+  }
+
+  setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
+
+  // ---- expressions ----
+  op(name: Op, ...args: V[]): V {
+    return this.value(resultType(name), (e) => { for (const a of args) e.raw(a.bytes); e.op(name); });
+  }
+
+  i32(n: number): V { return this.value(I32, (e) => e.i32(n)); }
+  i64(n: bigint): V { return this.value(I64, (e) => e.i64(n)); }
+
+  select(cond: V, yes: V, no: V): V {
+    return { type: yes.type, bytes: [...yes.bytes, ...no.bytes, ...cond.bytes, OPCODES.select] };
+  }
+
+  let(v: V): V {
+    const local = this.pool.take(v.type);
+    this.put(v);
+    this.e.set(local);
+    return this.value(v.type, (e) => e.get(local));
+  }
+
+  when(cond: V, then: () => void, otherwise?: () => void): void {
+    this.put(cond);
+    const hint = this.e.hint(true), before = this.colds;
+    this.e.if();
+    this.depth++;
+    then();
+    const between = this.colds;
+    if (otherwise) {
+      this.e.op("else");
+      otherwise();
+    }
+    this.depth--;
+    this.e.op("end");
+    // The arm that needs TypeScript is the unlikely one; where neither does, nothing is known.
+    if (between !== before) this.e.changeHint(hint, false);
+    else if (this.colds === between) this.e.changeHint(hint, null);
+  }
+
+  // ---- memory ----
+  /** Emits the check of an address in the TLB. Leaves i32 1 for a hit; the locals hold the address and the entry. */
+  protected look(addr: V, size: number, tag: number, ea: number, entry: number): void {
+    const { e, l } = this;
+    this.put(addr);
+    e.tee(ea).i64(7n).op("i64.shr_u").op("i32.wrap_i64").i32((DATA_ENTRIES - 1) * DATA_ENTRY).op("i32.and").get(l.bank).op("i32.add").tee(entry);
+    e.mem("i64.load", tag).get(ea).i64(BigInt(-4096 | (size - 1))).op("i64.and").op("i64.eq");
+  }
+
+  /** Emits the host offset of a hit. */
+  protected hit(ea: number, entry: number): void {
+    this.e.get(ea).op("i32.wrap_i64").get(entry).mem("i32.load", ADDEND).op("i32.add");
+  }
+
+  load(op: MemoryOp, addr: V): V {
+    const place = this.translate(addr, sizeOf(op), KIND_LOAD, TAG_READ);
+    return this.value(I64, (e) => e.get(place).mem(op, 0));
+  }
+
+  place(addr: V, sizeBytes: 4 | 8, kind: number): V {
+    const ea = this.let(addr), misaligned = kind === KIND_LR ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED;
+    this.when(this.op("i32.and", this.op("i32.wrap_i64", ea), this.i32(sizeBytes - 1)), () => this.raise(misaligned, ea));
+    const place = this.translate(ea, sizeBytes, kind, kind === KIND_LR ? TAG_READ : TAG_WRITE);
+    return this.value(I32, (e) => e.get(place));
+  }
+
+  at(op: MemoryOp, place: V): V { return this.value(I64, (e) => e.raw(place.bytes).mem(op, 0)); }
+
+  putAt(op: MemoryOp, place: V, value: V): void {
+    this.put(place);
+    this.put(value);
+    this.e.mem(op, 0);
+  }
+
+  field(op: MemoryOp, offset: number): V {
+    return this.value(op.startsWith("i64") ? I64 : I32, (e) => e.i32(0).mem(op, this.hart + offset));
+  }
+
+  setField(op: MemoryOp, offset: number, value: V): void {
+    this.e.i32(0);
+    this.put(value);
+    this.e.mem(op, this.hart + offset);
+  }
+
+  // ---- control ----
+  branch(cond: V): void {
+    this.put(cond);
+    this.e.if();
+    this.jumpBy(1);
+    this.e.op("end");
+  }
+
+  jumpRelative(): void {
+    this.jumpBy(0);
+    this.ended = true;
+  }
+
+  /** Goes to the record `imm` away, or through the fetch TLB when that is on another page. */
+  private jumpBy(extra: number): void {
+    const { e, l } = this;
+    e.get(l.ip).get(l.ip).mem("i32.load", REC_IMM).op("i32.add").tee(l.ip).get(l.page).op("i32.sub").i32(PAGE_RECORD_BYTES).op("i32.lt_u");
+    e.hint(true);
+    e.brIf(this.depth + TO_TOP + extra);
+    this.to(TO_OFF, extra);
+  }
+
+  jump(target: V): void {
+    const { e, l } = this;
+    this.put(target);
+    e.i64(-2n).op("i64.and").tee(l.npc).get(l.pageVa).op("i64.xor").i64(4096n).op("i64.lt_u");
+    e.hint(true);
+    e.if();
+    e.get(l.npc).op("i32.wrap_i64").i32(4095).op("i32.and").i32(3).op("i32.shl").get(l.page).op("i32.add").set(l.ip);
+    this.to(TO_TOP, 1);
+    e.op("end");
+    this.to(TO_FETCH);
+    this.ended = true;
+  }
+
+  trap(cause: number, tval: V): void {
+    this.raise(cause, tval);
+    this.ended = true;
+  }
+
+  // ---- floating point ----
+  needFloat(): void {
+    this.when(this.op("i32.eqz", this.field("i32.load", FS)), () => this.illegal());
+  }
+
+  fbits(r: FloatSource): V { return this.register(I64, "i64.load", FLOAT_OFFSETS[r]); }
+  f64(r: FloatSource): V { return this.register(F64, "f64.load", FLOAT_OFFSETS[r]); }
+
+  f32(r: FloatSource): V {
+    const bits = this.let(this.fbits(r));
+    const boxed = this.op("i64.eq", this.op("i64.shr_s", bits, this.i64(32n)), this.i64(-1n));
+    return this.op("f32.reinterpret_i32", this.select(boxed, this.op("i32.wrap_i64", bits), this.i32(0x7fc00000)));
+  }
+
+  setF(bits: V): void {
+    this.setX(bits);
+    this.setField("i32.store", FS, this.i32(3));
+  }
+
+  setFs(bits: V): void { this.setF(this.op("i64.or", this.op("i64.extend_i32_u", bits), this.i64(-0x100000000n))); }
+  fastRounding(): V { return this.value(I32, (e) => this.recordField(e, REC_EXTRA).mem("i32.load", this.hart)); }
+
+  raiseFlags(flags: V): void {
+    this.setField("i32.store", FFLAGS, this.op("i32.or", this.field("i32.load", FFLAGS), flags));
+    const nx = this.let(this.op("i32.and", this.field("i32.load", FFLAGS), this.i32(1)));
+    this.setField("i32.store", FP_FAST_RNE, nx);
+    this.setField("i32.store", FP_FAST_DYN, this.op("i32.and", nx, this.op("i32.eqz", this.field("i32.load", FRM))));
+    this.setField("i32.store", FS, this.i32(3));
+  }
+
+  fma(a: V, b: V, c: V): V {
+    const inputs = [a, b, c].map((v) => {
+      const local = this.pool.take(F64);
+      this.put(v);
+      this.e.set(local);
+      return local;
+    });
+    const result = this.pool.take(F64);
+    emitFma(this.e, inputs as [number, number, number], (type) => this.pool.take(type));
+    this.e.set(result);
+    return this.value(F64, (e) => e.get(result));
+  }
+
+  // ---- operations that are no instructions ----
+  pageEnd(): void {
+    this.e.get(this.l.left).i32(1).op("i32.add").set(this.l.left);
+    this.to(TO_OFF);
+    this.ended = true;
+  }
+}
+
+/** Temporaries, reused by each handler. */
+export class LocalPool {
+  private readonly e: Emitter;
+  private readonly of = new Map<WasmType, number[]>();
+  private readonly used = new Map<WasmType, number>();
+
+  constructor(e: Emitter) {
+    this.e = e;
+  }
+
+  reset(): void {
+    this.used.clear();
+  }
+
+  take(type: WasmType): number {
+    const all = this.of.get(type) ?? [], at = this.used.get(type) ?? 0;
+    if (at === all.length) all.push(this.e.local(type));
+    this.of.set(type, all);
+    this.used.set(type, at + 1);
+    return all[at]!;
+  }
+}
+
+function resultType(op: Op): WasmType {
+  const [type, what] = op.split(".");
+  if (what && /^(eqz|eq|ne|lt|gt|le|ge)(_[su])?$/.test(what)) return I32;
+  return type === "i32" ? I32 : type === "i64" ? I64 : type === "f32" ? F32 : F64;
+}
+
+export function sizeOf(op: MemoryOp): number {
+  const bits = /(8|16|32)(_[su])?$/.exec(op.split(".")[1]!)?.[1];
+  return bits ? Number(bits) / 8 : op.startsWith("i32") || op.startsWith("f32") ? 4 : 8;
+}
