@@ -15,6 +15,7 @@ import { Pipes } from "./kern/pipe.ts";
 import { Process, Thread } from "./kern/proc.ts";
 import { Random } from "./kern/random.ts";
 import type { RunResult } from "./kern/sched.ts";
+import { UnixSockets } from "./kern/unixsock.ts";
 import { AT_FDCWD, NS } from "./sys/abi.ts";
 import { openAt } from "./sys/path.ts";
 import { syscallTable } from "./sys/table.ts";
@@ -66,6 +67,9 @@ export class Kernel {
     const pipes = new Pipes(this.kern);
     this.kern.makePipe = (_k, flags) => pipes.create(flags);
     this.kern.openFifo = (_k, vnode, flags) => pipes.open(vnode, flags);
+    const sockets = new UnixSockets(this.kern);
+    this.kern.makeSocket = (_k, t, domain, type, protocol) => sockets.socket(t, domain, type, protocol);
+    this.kern.makeSocketPair = (_k, t, domain, type, protocol) => sockets.socketpair(t, domain, type, protocol);
     this.devices = new Devices(this.kern);
     this.uvm.pdaemon.thread = this.kern.sched.spawnKernel("pagedaemon", this.uvm.pdaemon.main());
     this.kern.sched.spawnKernel("boot", this.boot());

@@ -33,7 +33,7 @@ export function timespecBytes(ns: number): Uint8Array {
 export function timespecAt(d: DataView, at: number): number {
   const sec = i64At(d, at), nsec = i64At(d, at + 8);
   if (sec < 0 || nsec < 0 || nsec >= NS) return -EINVAL;
-  return sec > 9e6 ? sec * NS : sec * NS + nsec;
+  return sec * NS + nsec;
 }
 
 /** struct timeval. */
