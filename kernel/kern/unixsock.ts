@@ -399,7 +399,10 @@ export class UnixSockets implements SocketOps {
 
   *stat(f: OpenFile): KGen<Attr | number> {
     const s = socketOf(f);
-    return { type: VSOCK, mode: 0o777, nlink: 1, uid: s.creds.uid, gid: s.creds.gid, ino: s.ino, dev: 0, rdev: 0, size: 0, blockSize: 4096, blocks: 0, atimeNs: 0, mtimeNs: 0, ctimeNs: 0 };
+    return {
+      type: VSOCK, mode: 0o777, nlink: 1, uid: s.creds.uid, gid: s.creds.gid, ino: s.ino, dev: 0, rdev: 0, size: 0, blockSize: 4096, blocks: 0,
+      atimeNs: 0, mtimeNs: 0, ctimeNs: 0,
+    };
   }
 
   *ioctl(f: OpenFile, cmd: number, arg: number, t: Thread): KGen<number> {
