@@ -4,7 +4,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import { type Attr, IO_APPEND, IO_SYNC, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
-import { type FileOps, O_APPEND, O_DSYNC, O_PATH, OpenFile } from "./file.ts";
+import { type FileOps, O_APPEND, O_DSYNC, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
 
@@ -131,7 +131,8 @@ export function* openVnode(k: Kern, t: Thread, v: Vnode, flags: number): KGen<Op
     if (typeof f === "number") yield* v.vrele();
     return f;
   }
-  const f = new OpenFile(VNODE_OPS, flags, null, v);
+  // O_NOCTTY matters to the open alone: terminals have seen it by now.
+  const f = new OpenFile(VNODE_OPS, flags & ~O_NOCTTY, null, v);
   if (f.isWritable && v.type === VREG) v.writers++;
   return f;
 }

@@ -110,7 +110,7 @@ export function* openAt(k: Kern, t: Thread, dirfd: number, path: string, flags: 
     yield* v.vrele();
     return err;
   }
-  const f = yield* openVnode(k, t, v, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | 0o400));
+  const f = yield* openVnode(k, t, v, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC));
   if (typeof f === "number") return f;
   if (dirfd === AT_FDCWD || path[0] === "/") {
     f.path = normalPath(path[0] === "/" ? path : `${t.proc.cwdPath}/${path}`);
