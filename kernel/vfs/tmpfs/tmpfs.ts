@@ -4,7 +4,7 @@
 //
 // Names change between sleeps, so they need no lock. Contents use genfs with a disk that has nothing on it: what was not written
 // reads as zeroes, and a page that was written stays until it is cut off.
-import { EEXIST, EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV, EBUSY } from "../../lib/errno.ts";
+import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV, EBUSY } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
 import { PAGE_SIZE } from "../../hal/physmem.ts";
 import { PGO_CLEANIT } from "../../uvm/object.ts";
@@ -95,6 +95,7 @@ export class TmpVnode extends GenfsVnode {
     if (this.isReadOnly) return -EROFS;
     if (c.size !== undefined) {
       if (this.type !== VREG) return this.type === VDIR ? -EISDIR : -EINVAL;
+      if (c.size > MOST_BYTES) return -EFBIG;
       const error = yield* this.resizePages(c.size);
       if (error < 0) return error;
       this.touchedData();
@@ -109,7 +110,14 @@ export class TmpVnode extends GenfsVnode {
   }
 
   override *inactive(): KGen<void> {
-    if (this.nlink === 0 && this.type === VREG) yield* this.discardPages();
+    if (this.nlink > 0) return;
+    if (this.type === VREG) yield* this.discardPages();
+    this.m.nodes.delete(this);
+  }
+
+  /** The file system goes away: what it held is free. => nobody refers to it */
+  *dissolve(): KGen<void> {
+    if (this.type === VREG) yield* this.discardPages();
   }
 
   /** A reference for a caller: nodes without one are kept by their names. */
@@ -142,7 +150,7 @@ export class TmpVnode extends GenfsVnode {
     if (this.nlink === 0) return -ENOENT;
     if (this.children.has(name)) return -EEXIST;
     const node = new TmpVnode(this.m, request, this.m.nextIno++, this);
-    this.m.count++;
+    this.m.nodes.add(node);
     if (request.type === VDIR) this.nlink++;
     this.enter(name, node);
     return node;
@@ -192,7 +200,6 @@ export class TmpVnode extends GenfsVnode {
       this.nlink--;
     } else node.nlink--;
     if (node.nlink > 0) return;
-    this.m.count--;
     if (node.useCount === 0) yield* node.inactive();
   }
 
@@ -257,7 +264,8 @@ function moveDir(node: TmpVnode, from: TmpVnode, to: TmpVnode): void {
 export class TmpMount extends Mount {
   readonly rootNode: TmpVnode;
   nextIno = 2;
-  count = 1;
+  /** All but the root: with a name, or unlinked and still referenced. */
+  readonly nodes = new Set<TmpVnode>();
   /** Pages that all files together may take. */
   private readonly limitPages: number;
 
@@ -271,19 +279,24 @@ export class TmpMount extends Mount {
 
   /** Whether one more page fits; the memory itself keeps a reserve. */
   hasRoom(): boolean {
-    return this.usedPages() <= this.limitPages;
+    const { filepages, execpages } = this.vfs.uvm.exp;
+    // Fewer pages of files anywhere than this one may have: no need to count its own.
+    return filepages + execpages <= this.limitPages || this.usedPages() <= this.limitPages;
   }
 
   private usedPages(): number {
     let n = 0;
-    const visit = (d: TmpVnode): void => {
-      for (const { node } of d.children.values()) {
-        n += node.uobj.npages;
-        if (node.type === VDIR) visit(node);
-      }
-    };
-    visit(this.rootNode);
+    for (const node of this.nodes) n += node.uobj.npages;
     return n;
+  }
+
+  override *unmount(): KGen<number> {
+    // The root has the mount's reference, and the caller's.
+    if (this.rootNode.useCount > 2) return -EBUSY;
+    for (const node of this.nodes) if (node.useCount > 0) return -EBUSY;
+    for (const node of this.nodes) yield* node.dissolve();
+    this.nodes.clear();
+    return 0;
   }
 
   override *root(): KGen<Vnode | number> {
@@ -292,6 +305,9 @@ export class TmpMount extends Mount {
 
   statfs(): FsStat {
     const free = Math.max(0, this.limitPages - this.usedPages()), most = this.vfs.uvm.exp.npages;
-    return { magic: TMPFS_MAGIC, blockSize: PAGE_SIZE, blocks: this.limitPages, blocksFree: free, blocksAvailable: free, files: most, filesFree: most - this.count, nameMax: 255 };
+    return {
+      magic: TMPFS_MAGIC, blockSize: PAGE_SIZE, blocks: this.limitPages, blocksFree: free, blocksAvailable: free, files: most,
+      filesFree: most - this.nodes.size - 1, nameMax: 255,
+    };
   }
 }
