@@ -25,7 +25,7 @@ import { type VirtioFunction, VirtioMmio } from "./dev/virtio/mmio.ts";
 import { VirtioRng } from "./dev/virtio/rng.ts";
 import { boardFdt } from "./fdt.ts";
 import { IRQ_MEI, IRQ_MSI, IRQ_MTI, IRQ_SEI } from "./hart/csrnum.ts";
-import { FullHart, type TlbMode } from "./hart/fullhart.ts";
+import { type EngineMode, FullHart, type TlbMode } from "./hart/fullhart.ts";
 import { newMemory, STOP_WFI } from "./hart/hart.ts";
 import { RAM_OFFSET } from "./hart/layout.ts";
 import type { AdMode } from "./hart/privileged.ts";
@@ -43,7 +43,7 @@ export { Alarm, VirtualClock } from "./time/clock.ts";
 export type { BlockBackend, ByteStream, Device, Dma, IrqLine } from "./dev/device.ts";
 export type { WalkReport, WalkStep } from "./mmu/inspect.ts";
 export type { TlbEntry } from "./mmu/tlb.ts";
-export type { TlbMode } from "./hart/fullhart.ts";
+export type { EngineMode, TlbMode } from "./hart/fullhart.ts";
 export type { AdMode } from "./hart/privileged.ts";
 export type { BootImage } from "./boot.ts";
 
@@ -70,6 +70,8 @@ export interface MachineConfig {
   bootargs?: string;
   initrd?: Uint8Array;
   asidBits?: number;
+  /** Default: interp. */
+  engine?: EngineMode;
   /** A supervisor in TypeScript gets the traps; else they vector. */
   hosted?: boolean;
   /** Bare: what to load and start. Without any, the hart starts at the bottom of RAM. */
@@ -117,7 +119,7 @@ export class Machine implements PowerSwitch {
     this.clock = new VirtualClock(hart);
     this.timebase = new Timebase(this.clock);
     this.dma = new RamDma(this.ram, hart);
-    hart.assemble(this.bus, this.timebase, { hosted: config.hosted ?? false, ad: this.ad, tlb: this.tlbMode, asidBits: config.asidBits ?? 16 });
+    hart.assemble(this.bus, this.timebase, { hosted: config.hosted ?? false, ad: this.ad, tlb: this.tlbMode, asidBits: config.asidBits ?? 16, engine: config.engine ?? "interp" });
     this.clock.onEarlier = () => hart.control.endSlice();
     this.bus.onRamStore = (pa, lenBytes) => this.dma.wrote(pa, lenBytes);
     const line = (irq: number) => (level: boolean) => hart.setInterruptLine(irq, level);

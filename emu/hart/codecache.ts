@@ -7,7 +7,7 @@
 import { decode, type Decoded, isCompressed, newDecoded, rows } from "../isa/table.ts";
 import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./ops.ts";
 import {
-  CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORDS, PAGE_RECORD_BYTES, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
+  CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORDS, PAGE_RECORD_BYTES, PROFILE_BIAS, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
   REC_RD, REC_RS1, REC_RS2, REC_RS3, X0, X_SINK,
 } from "./layout.ts";
 
@@ -39,6 +39,8 @@ export class CodeCache {
   onCodePage: (ramPage: number) => void = () => {};
   /** A slot is given to another page: whoever points to its records forgets them. */
   onEvict: (records: number) => void = () => {};
+  /** Bytes [from, to) of a RAM page with records change, or its records move away: translations of them are void. */
+  onCodeStore: (ramPage: number, from: number, to: number) => void = () => {};
   /** 1 for each RAM page of which PMP forbids a part: its instructions go by the operation for two pages, which asks each time. */
   readonly guarded: Uint8Array;
   decodes = 0;
@@ -65,16 +67,22 @@ export class CodeCache {
     return CODE_BASE + slot * CODE_SLOT;
   }
 
+  hasRecords(ramPage: number): boolean {
+    return this.slotOf[ramPage] !== NO_SLOT;
+  }
+
   private takeSlot(ramPage: number): number {
     const slot = this.nextSlot, before = this.pageOf[slot]!, records = CODE_BASE + slot * CODE_SLOT;
     this.nextSlot = (slot + 1) % CODE_SLOTS;
     if (before !== FREE) {
       this.evictions++;
+      this.onCodeStore(before, 0, 4096);
       this.slotOf[before] = NO_SLOT;
       this.hasCode[before] = 0;
       this.onEvict(records);
     }
     this.clear(records, 0, PAGE_RECORDS);
+    this.u16.fill(0, (records / 8 + PROFILE_BIAS) / 2, (records / 8 + PROFILE_BIAS) / 2 + PAGE_RECORDS);
     this.pageOf[slot] = ramPage;
     this.slotOf[ramPage] = slot;
     this.hasCode[ramPage] = 1;
@@ -93,6 +101,7 @@ export class CodeCache {
       const slot = page < this.ramPages ? this.slotOf[page]! : NO_SLOT;
       if (slot === NO_SLOT) continue;
       const from = Math.max(ramOffset - page * 4096, 0), to = Math.min(last - page * 4096, 4095);
+      this.onCodeStore(page, from, to + 1);
       // An instruction of four bytes may begin a halfword earlier.
       this.clear(CODE_BASE + slot * CODE_SLOT, Math.max((from >>> 1) - 1, 0), (to >>> 1) + 1);
     }

@@ -1,16 +1,16 @@
 // Handlers of the exact function: they call TypeScript for what the fast ones leave alone.
 import type { V } from "../isa/builder.ts";
-import { I32, I64, type MemoryOp } from "../jit/wasm.ts";
+import { I32, I64, type MemoryOp, sizeOf } from "../jit/wasm.ts";
 import { KIND_STORE, SLOW_DONE, SLOW_RETRY, SLOW_TRAP, SYS_JUMP, SYS_LEAVE, SYS_NEXT } from "./cold.ts";
-import { Handler, sizeOf, TO_AGAIN, TO_EXIT, TO_FETCH, TO_TOP } from "./handler.ts";
-import { DATA_BANK, IP, LEFT, PC, REC_IMM, SCRATCH_AT, SCRATCH_VALUE, TAG_WRITE } from "./layout.ts";
+import { Handler, TO_AGAIN, TO_EXIT, TO_FETCH, TO_TOP } from "./handler.ts";
+import { CELL, CELL_OP, CELLS, DATA_BANK, ENTRY_OF_BIAS, IP, LEFT, PC, REC_IMM, SCRATCH_AT, SCRATCH_VALUE, TAG_WRITE } from "./layout.ts";
 
 /** Why generated code returned. COLD, of the fast function alone: the instruction at IP needs the exact one; FETCH: at PC. */
 export const RUN_BUDGET = 0, RUN_TRAP = 1, RUN_LEAVE = 2, RUN_COLD = 3, RUN_FETCH = 4;
 
-/** Functions of the module: imports first. */
-export const FN_DATA_MISS = 0, FN_FETCH_MISS = 1, FN_SYSTEM = 2, FN_DECODE = 3, FN_CROSS = 4, FN_ILLEGAL = 5, FN_RAISE = 6, FN_COLD_FLOAT = 7, FN_SLOW = 8,
-  FN_FAST = 9, FN_EXACT = 10;
+/** Functions that the module imports; the last three only with the translator. */
+export const FN_DATA_MISS = 0, FN_FETCH_MISS = 1, FN_SYSTEM = 2, FN_DECODE = 3, FN_CROSS = 4, FN_ILLEGAL = 5, FN_RAISE = 6, FN_COLD_FLOAT = 7,
+  FN_REGION_MISS = 8, FN_HOT = 9, FN_VERIFY = 10;
 
 export class ExactHandler extends Handler {
   private exit(why: number, extra = 0): void {
@@ -25,7 +25,7 @@ export class ExactHandler extends Handler {
     e.if();
     this.hit(ea, entry);
     e.set(place).op("else");
-    e.i32(kind | size).get(ea).get(l.ip).get(l.left).get(l.pageVa).get(l.page).call(FN_SLOW).set(l.answer);
+    e.i32(kind | size).get(ea).get(l.ip).get(l.left).get(l.pageVa).get(l.page).call(l.slow).set(l.answer);
     this.resync();
     e.get(l.answer).i32(SLOW_RETRY).op("i32.eq").if().get(l.left).i32(1).op("i32.add").set(l.left);
     this.to(TO_TOP, 2);
@@ -99,6 +99,14 @@ export class ExactHandler extends Handler {
     e.get(l.ip).call(FN_CROSS).tee(l.operation).i32(0).op("i32.lt_s").if();
     this.exit(RUN_TRAP, 1);
     e.op("end");
+    this.to(TO_AGAIN);
+    this.ended = true;
+  }
+
+  /** Translated code begins here, but this instruction is to be interpreted. */
+  enter(): void {
+    const { e, l } = this;
+    e.get(l.ip).i32(3).op("i32.shr_u").mem("i32.load16_u", ENTRY_OF_BIAS).i32(CELL).op("i32.mul").mem("i32.load", CELLS + CELL_OP).set(l.operation);
     this.to(TO_AGAIN);
     this.ended = true;
   }

@@ -1,8 +1,8 @@
 // Handlers of the fast function: no calls. What needs TypeScript goes to $cold with nothing done yet.
 import type { V } from "../isa/builder.ts";
-import { I32, I64, type MemoryOp } from "../jit/wasm.ts";
+import { I32, I64, type MemoryOp, sizeOf } from "../jit/wasm.ts";
 import { KIND_STORE } from "./cold.ts";
-import { Handler, sizeOf, TO_COLD } from "./handler.ts";
+import { Handler, TO_COLD } from "./handler.ts";
 import { TAG_WRITE } from "./layout.ts";
 
 export class FastHandler extends Handler {
@@ -35,6 +35,7 @@ export class FastHandler extends Handler {
   system(): void { this.leave(); }
   decode(): void { this.leave(); }
   cross(): void { this.leave(); }
+  enter(): void { this.leave(); }
 
   private leave(): void {
     this.cold();

@@ -9,6 +9,7 @@ import { HART_BASE, HART_STRIDE, RAM_OFFSET } from "./layout.ts";
 import { Pmp } from "./pmp.ts";
 import { type AdMode, Privileged } from "./privileged.ts";
 import type { Bus } from "../bus/bus.ts";
+import { Engine } from "../jit/engine.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { Tlb } from "../mmu/tlb.ts";
 import { Walker } from "../mmu/walk.ts";
@@ -19,11 +20,15 @@ const RAM_PFN = 0x80000;
 /** normal; tiny: 4 entries; hostile: never forgets by itself. */
 export type TlbMode = "normal" | "tiny" | "hostile";
 
+/** interp: every instruction is interpreted. jit: what is hot is translated. */
+export type EngineMode = "interp" | "jit";
+
 export interface HartConfig {
   hosted: boolean;
   ad: AdMode;
   tlb: TlbMode;
   asidBits: number;
+  engine: EngineMode;
 }
 
 export class FullHart extends Hart {
@@ -41,7 +46,13 @@ export class FullHart extends Hart {
     walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
     const hartBlock = HART_BASE + this.id * HART_STRIDE;
     this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
-    this.control = new Privileged(this, csrs, this.mmu, { hosted: config.hosted, ad: config.ad });
+    const { mmu } = this, engine = config.engine === "interp" ? null : new Engine({ memory: this.memory, hartBlock, code: this.code, map: mmu });
+    if (engine !== null) {
+      tlb.onForget = (context) => engine.renew(context);
+      tlb.onFence = (context, va, level) => engine.fenced(context, va, level);
+      mmu.onContext = (context) => engine.setContext(context);
+    }
+    this.control = new Privileged(this, csrs, mmu, { hosted: config.hosted, ad: config.ad, engine });
   }
 
   /** U 0, S 1, M 3. */

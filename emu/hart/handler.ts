@@ -6,11 +6,11 @@
 // V8 computes an expression of locals alone, that several handlers share, once before each dispatch, and keeps it. So what
 // handlers share stands behind a label, and what differs by instruction is loaded from the record.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
-import { Emitter, F32, F64, I32, I64, type MemoryOp, type Op, OPCODES, type WasmType } from "../jit/wasm.ts";
+import { Emitter, F32, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, sizeOf, type WasmType } from "../jit/wasm.ts";
 import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR, KIND_STORE } from "./cold.ts";
 import { emitFma } from "./fma.ts";
 import {
-  ADDEND, DATA_ENTRIES, DATA_ENTRY, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, PAGE_RECORD_BYTES, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1,
+  ADDEND, DATA_ENTRIES, DATA_ENTRY, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1,
   REC_RS2, REC_RS3, TAG_READ, TAG_WRITE,
 } from "./layout.ts";
 
@@ -18,7 +18,13 @@ import {
 export const TO_AGAIN = 0, TO_NEXT2 = 1, TO_NEXT4 = 2, TO_TOP = 3, TO_OFF = 4, TO_COLD = 5, TO_FETCH = 6, TO_EXIT = 7;
 
 /** Local variables of both functions. */
-export interface Locals { ip: number; page: number; pageVa: number; left: number; bank: number; npc: number; why: number; answer: number; operation: number }
+export interface Locals {
+  ip: number; page: number; pageVa: number; left: number; bank: number; npc: number; why: number; answer: number; operation: number;
+  /** Counts jumps for the translator when it is there, else -1. */
+  count: number;
+  /** The module's function for a slow access. */
+  slow: number;
+}
 
 const FLOAT_OFFSETS: Record<FloatSource, number> = { fs1: REC_RS1, fs2: REC_RS2, fs3: REC_RS3 };
 
@@ -55,6 +61,7 @@ export abstract class Handler implements Builder {
   abstract coldFloat(op: number): void;
   abstract decode(): void;
   abstract cross(): void;
+  abstract enter(): void;
 
   /** Goes on behind the instruction. */
   finish(): void {
@@ -200,8 +207,25 @@ export abstract class Handler implements Builder {
     const { e, l } = this;
     e.get(l.ip).get(l.ip).mem("i32.load", REC_IMM).op("i32.add").tee(l.ip).get(l.page).op("i32.sub").i32(PAGE_RECORD_BYTES).op("i32.lt_u");
     e.hint(true);
-    e.brIf(this.depth + TO_TOP + extra);
+    if (l.count < 0) e.brIf(this.depth + TO_TOP + extra);
+    else {
+      e.if();
+      this.countJump(1 + extra);
+      this.to(TO_TOP, 1 + extra);
+      e.op("end");
+    }
     this.to(TO_OFF, extra);
+  }
+
+  /** One jump more to the record at ip; when they are many, the translator is told before it runs. */
+  private countJump(extra: number): void {
+    const { e, l } = this;
+    if (l.count < 0) return;
+    emitCount(e, l);
+    e.hint(false);
+    e.if().i32(0).i32(1).mem("i32.store", this.hart + HOT_FLAG).get(l.left).i32(1).op("i32.sub").set(l.left);
+    this.to(TO_COLD, 1 + extra);
+    e.op("end");
   }
 
   jump(target: V): void {
@@ -211,6 +235,7 @@ export abstract class Handler implements Builder {
     e.hint(true);
     e.if();
     e.get(l.npc).op("i32.wrap_i64").i32(4095).op("i32.and").i32(3).op("i32.shl").get(l.page).op("i32.add").set(l.ip);
+    this.countJump(1);
     this.to(TO_TOP, 1);
     e.op("end");
     this.to(TO_FETCH);
@@ -273,6 +298,15 @@ export abstract class Handler implements Builder {
   }
 }
 
+/** How many jumps make a record hot: the translator is worth its time then. */
+export const HOT_JUMPS = 48;
+
+/** Emits the count of the record at ip. Leaves i32 1 when it has just become hot. */
+export function emitCount(e: Emitter, l: Locals): void {
+  e.get(l.ip).i32(3).op("i32.shr_u").tee(l.count).get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(1).op("i32.add").mem("i32.store16", PROFILE_BIAS);
+  e.get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(HOT_JUMPS).op("i32.eq");
+}
+
 /** Temporaries, reused by each handler. */
 export class LocalPool {
   private readonly e: Emitter;
@@ -294,15 +328,4 @@ export class LocalPool {
     this.used.set(type, at + 1);
     return all[at]!;
   }
-}
-
-function resultType(op: Op): WasmType {
-  const [type, what] = op.split(".");
-  if (what && /^(eqz|eq|ne|lt|gt|le|ge)(_[su])?$/.test(what)) return I32;
-  return type === "i32" ? I32 : type === "i64" ? I64 : type === "f32" ? F32 : F64;
-}
-
-export function sizeOf(op: MemoryOp): number {
-  const bits = /(8|16|32)(_[su])?$/.exec(op.split(".")[1]!)?.[1];
-  return bits ? Number(bits) / 8 : op.startsWith("i32") || op.startsWith("f32") ? 4 : 8;
 }

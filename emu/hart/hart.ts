@@ -9,6 +9,7 @@ import { CodeCache } from "./codecache.ts";
 import { CAUSE_ILLEGAL, type Cold } from "./cold.ts";
 import { ColdFloat, FloatFields } from "./coldfloat.ts";
 import { interpreterModule, RUN_TRAP } from "./interp.ts";
+import type { Engine } from "../jit/engine.ts";
 import { F0, HART_BASE, HART_STRIDE, IP, LEFT, memoryBytes, PC, RESERVATION, X0 } from "./layout.ts";
 
 /** Why Hart.run returned. */
@@ -20,6 +21,8 @@ export const GO_ON = -1;
 export interface Privileged extends Cold {
   /** Before guest code runs: takes a pending interrupt. => GO_ON or STOP_* */
   before(): number;
+  /** Translated code missed the data TLB. => host offset of the bytes, or 0: the interpreter does the instruction */
+  regionMiss(kind: number): number;
   /** After an exception was raised: enters the handler. => GO_ON, or STOP_TRAP when a hosted supervisor wants it */
   trapped(): number;
 }
@@ -55,6 +58,8 @@ export class Hart {
   private readonly block: number;
   private readonly coldFloat: ColdFloat;
   private privileged: Privileged | null = null;
+  /** Translates hot code, or null: everything is interpreted. */
+  engine: Engine | null = null;
   private wasmRun: ((left: number) => number) | null = null;
   // The call of generated code under way: its budget, and what leaveSoon took away from the instructions left.
   /** Guest code runs: this is a cold call. */
@@ -78,11 +83,17 @@ export class Hart {
     this.code = new CodeCache(buffer, ramBytes);
   }
 
-  /** Connects the privileged part and makes the interpreter. => called once, before run */
-  attach(privileged: Privileged): void {
+  /** Connects the privileged part and makes the interpreter; with an engine, what it needs too. => called once, before run */
+  attach(privileged: Privileged, engine: Engine | null = null): void {
     this.privileged = privileged;
-    const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536);
+    this.engine = engine;
+    const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536, engine !== null);
+    const translator = engine === null ? {} : {
+      table: engine.table, regionMiss: (kind: number) => privileged.regionMiss(kind), hot: (record: number) => engine.hot(record),
+      verify: (record: number) => engine.verify(record),
+    };
     const env = {
+      ...translator,
       memory: this.memory,
       dataMiss: (kind: number) => privileged.dataMiss(kind),
       fetchMiss: () => privileged.fetchMiss(),
@@ -95,6 +106,7 @@ export class Hart {
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env });
     this.wasmRun = instance.exports["run"] as (left: number) => number;
+    if (engine !== null) engine.connect({ go: instance.exports["go"]!, miss: instance.exports["miss"]!, stop: instance.exports["stop"]! });
   }
 
   private cross(record: number): number {
@@ -133,6 +145,7 @@ export class Hart {
       this.running = true;
       const why = this.wasmRun!(slice);
       this.running = false;
+      this.engine?.work();
       const done = slice - this.words[LEFT / 4]! - this.held;
       this.held = 0;
       this.retired += done;

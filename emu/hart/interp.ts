@@ -22,12 +22,13 @@
 import { rows } from "../isa/table.ts";
 import { Emitter, I32, I64, ModuleBuilder } from "../jit/wasm.ts";
 import {
-  ExactHandler, FN_DATA_MISS, FN_EXACT, FN_FAST, FN_FETCH_MISS, RUN_BUDGET, RUN_COLD, RUN_FETCH, RUN_LEAVE, RUN_TRAP,
+  ExactHandler, FN_DATA_MISS, FN_FETCH_MISS, FN_HOT, FN_REGION_MISS, FN_VERIFY, RUN_BUDGET, RUN_COLD, RUN_FETCH, RUN_LEAVE, RUN_TRAP,
 } from "./exacthandler.ts";
 import { FastHandler } from "./fasthandler.ts";
-import { LocalPool, type Locals } from "./handler.ts";
-import { CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_VA } from "./layout.ts";
-import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
+import { GO_PARAMS, goFunction, MISS_PARAMS, missFunction, REGION_PARAMS, REGION_RESULTS, runFunction, STOP_PARAMS, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
+import { emitCount, LocalPool, type Locals } from "./handler.ts";
+import { CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_VA } from "./layout.ts";
+import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ENTER, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
 
 export { RUN_BUDGET, RUN_LEAVE, RUN_TRAP };
 
@@ -60,6 +61,11 @@ function emitFetch(e: Emitter, hart: number, l: Locals, kind: Kind): void {
   }
   e.op("end").get(entry).mem("i32.load", FETCH_RECORDS).tee(l.page);
   e.get(l.npc).op("i32.wrap_i64").i32(4094).op("i32.and").i32(3).op("i32.shl").op("i32.add").set(l.ip);
+  if (l.count < 0) return;
+  emitCount(e, l);
+  e.hint(false);
+  e.if().i32(0).i32(1).mem("i32.store", hart + HOT_FLAG).i32(0).get(l.ip).mem("i32.store", hart + IP).i32(0).get(l.npc).mem("i64.store", hart + PC);
+  e.i32(RUN_FETCH).set(l.why).br(2).op("end");
 }
 
 /** The handlers: one block each, closed one after the other behind the br_table. */
@@ -74,16 +80,17 @@ function emitHandlers(e: Emitter, hart: number, l: Locals, kind: Kind): void {
     else if (op === OP_PAGE_END) h.pageEnd();
     else if (op === OP_CROSS) h.cross();
     else if (op === OP_ILLEGAL) h.illegal();
+    else if (op === OP_ENTER) h.enter();
     else rows[row]!.sem(h);
     if (op !== OP_ILLEGAL) h.finish();
   }
 }
 
-function runFunction(hart: number, kind: Kind): Emitter {
+function kindFunction(hart: number, kind: Kind, slow: number, jit: boolean): Emitter {
   const e = new Emitter(kind === "fast" ? 1 : 2);
   const l: Locals = {
     ip: e.local(I32), page: e.local(I32), left: LEFT_ARG, bank: e.local(I32), why: e.local(I32), answer: e.local(I32), operation: e.local(I32),
-    pageVa: e.local(I64), npc: e.local(I64),
+    pageVa: e.local(I64), npc: e.local(I64), count: jit && kind === "fast" ? e.local(I32) : -1, slow,
   };
   // What TypeScript takes away from the instructions left ends exact, too.
   const spent = () => (kind === "fast" ? e.get(l.left).op("i32.eqz") : e.get(l.left).get(STOP_ARG).op("i32.le_u"));
@@ -109,19 +116,19 @@ function runFunction(hart: number, kind: Kind): Emitter {
   return e;
 }
 
-function alternateFunction(hart: number): Emitter {
+function alternateFunction(hart: number, fast: number, exact: number): Emitter {
   const e = new Emitter(1), why = e.local(I32), left = LEFT_ARG;
-  e.loop().get(left).call(FN_FAST).tee(why).i32(RUN_BUDGET).op("i32.eq").if().i32(RUN_BUDGET).op("return").op("end");
+  e.loop().get(left).call(fast).tee(why).i32(RUN_BUDGET).op("i32.eq").if().i32(RUN_BUDGET).op("return").op("end");
   e.get(why).i32(RUN_COLD).op("i32.eq").if().i32(0).i32(0).mem("i64.load", hart + PAGE_VA);
   e.i32(0).mem("i32.load", hart + IP).i32(0).mem("i32.load", hart + CODE_PAGE).op("i32.sub").i32(3).op("i32.shr_s").op("i64.extend_i32_s").op("i64.add");
   e.mem("i64.store", hart + PC).op("end");
-  e.i32(0).mem("i32.load", hart + LEFT).tee(left).get(left).i32(1).op("i32.sub").call(FN_EXACT).tee(why).if().get(why).op("return").op("end");
+  e.i32(0).mem("i32.load", hart + LEFT).tee(left).get(left).i32(1).op("i32.sub").call(exact).tee(why).if().get(why).op("return").op("end");
   e.i32(0).mem("i32.load", hart + LEFT).tee(left).brIf(0).op("end").i32(RUN_BUDGET);
   return e;
 }
 
-/** The interpreter's module for the hart whose block lies at `hart`. */
-export function interpreterModule(hart: number, memoryPages: number): Uint8Array {
+/** The interpreter's module for the hart whose block lies at `hart`; `jit`: with what translated code needs (jit/core.ts). */
+export function interpreterModule(hart: number, memoryPages: number, jit = false): Uint8Array {
   const m = new ModuleBuilder(memoryPages);
   m.importFunction("dataMiss", [I32], [I32]);
   m.importFunction("fetchMiss", [], [I32]);
@@ -131,9 +138,23 @@ export function interpreterModule(hart: number, memoryPages: number): Uint8Array
   m.importFunction("illegal", [], []);
   m.importFunction("raise", [I32, I32, I32], []);
   m.importFunction("coldFloat", [I32], [I32]);
+  if (jit) {
+    m.importTable(TABLE_SLOTS);
+    m.importFunction("regionMiss", [I32], [I32]);
+    m.importFunction("hot", [I32], []);
+    m.importFunction("verify", [I32], [I32]);
+  }
+  const slow = m.nextFunction, fast = slow + 1, exact = slow + 2;
   m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart));
-  m.addFunction([I32], [I32], runFunction(hart, "fast"));
-  m.addFunction([I32, I32], [I32], runFunction(hart, "exact"));
-  m.addFunction([I32], [I32], alternateFunction(hart), "run");
+  m.addFunction([I32], [I32], kindFunction(hart, "fast", slow, jit));
+  m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, jit));
+  if (!jit) m.addFunction([I32], [I32], alternateFunction(hart, fast, exact), "run");
+  else {
+    const type = m.functionType(REGION_PARAMS, REGION_RESULTS);
+    m.addFunction([I32], [I32], runFunction(hart, { fast, exact, hot: FN_HOT, verify: FN_VERIFY, type }), "run");
+    m.addFunction(GO_PARAMS, REGION_RESULTS, goFunction(hart, type), "go");
+    m.addFunction(MISS_PARAMS, REGION_RESULTS, missFunction(hart, FN_REGION_MISS), "miss");
+    m.addFunction(STOP_PARAMS, [], stopFunction(hart), "stop");
+  }
   return m.bytes();
 }

@@ -4,6 +4,9 @@
 //   0          hart blocks            HART_STRIDE each: registers, pc, counters, what generated code reads of the CSRs
 //   TLB_BASE   TLB banks              16 contexts per hart: BANK_STRIDE each: data entries, then fetch entries
 //   CODE_BASE  predecoded code        CODE_SLOTS pages of instruction records
+//   PROFILE    jump counts            a u16 for each record: how often it was jumped to
+//   ENTRY_OF   entries                a u16 for each record: the cell of the translated code that begins there
+//   CELLS      entry cells            ENTRY_CELLS of CELL bytes
 //   RAM_OFFSET guest RAM              64 KiB aligned; offset = pa - RAM_PA + RAM_OFFSET
 //
 // A hart's block
@@ -41,6 +44,8 @@ export const DATA_BANK = 600, FETCH_BANK = 604;
 export const IP = 608, CODE_PAGE = 612, PAGE_VA = 616;
 /** i64 slots for cold floating point: three operands, a result; i32 rounding mode. */
 export const FP_A = 624, FP_B = 632, FP_C = 640, FP_RESULT = 648, FP_RM = 656;
+/** i32 the epoch of the code that is mapped; see jit/engine.ts. i32 1: the record at IP was jumped to often enough. */
+export const EPOCH = 660, HOT_FLAG = 664;
 
 /** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 addend (host offset = low word of va + addend). */
 export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, ADDEND = 16;
@@ -64,7 +69,21 @@ export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_PLACE = 2, REC_RD = 4, 
 export const PAGE_RECORDS = 2048, PAGE_RECORD_BYTES = PAGE_RECORDS * RECORD, CODE_SLOT = PAGE_RECORD_BYTES + 2 * RECORD;
 export const CODE_SLOTS = 768;
 export const CODE_BASE = TLB_BASE + MAX_HARTS * CONTEXTS * BANK_STRIDE;
-export const RAM_OFFSET = (CODE_BASE + CODE_SLOTS * CODE_SLOT + 65535) & ~65535;
+const RECORD_WORDS = (CODE_SLOTS * CODE_SLOT) / 8;
+/** Both are addressed by record pointer / 8: subtract CODE_BASE / 8. */
+export const PROFILE = CODE_BASE + CODE_SLOTS * CODE_SLOT, ENTRY_OF = PROFILE + RECORD_WORDS;
+export const PROFILE_BIAS = PROFILE - CODE_BASE / 8, ENTRY_OF_BIAS = ENTRY_OF - CODE_BASE / 8;
+
+/**
+ * Cells of translated code's entries.
+ *
+ *   +0 i32 stamp: the epoch for which its pages are known to be mapped as when it was translated    +4 i32 slot of the function table
+ *   +8 i32 need: instructions that must be left to enter                                              +12 i32 operation of the record
+ *   +16 i64 pc                                                                                        +24 i32 entry number << DEPTH_BITS
+ */
+export const ENTRY_CELLS = 16384, CELL = 32, CELL_STAMP = 0, CELL_SLOT = 4, CELL_NEED = 8, CELL_OP = 12, CELL_PC = 16, CELL_ENTRY = 24;
+export const CELLS = (ENTRY_OF + RECORD_WORDS + 63) & ~63;
+export const RAM_OFFSET = (CELLS + ENTRY_CELLS * CELL + 65535) & ~65535;
 
 /** Bytes of WebAssembly memory for a machine with `ramBytes` of RAM. */
 export function memoryBytes(ramBytes: number): number {

@@ -1,12 +1,12 @@
 // Numbers of the interpreter's operations: what predecoded records name.
 //
-//   0..3                 no instructions: not decoded yet, end of the page, across two pages, illegal
-//   4..                  the 32-bit form of each row
+//   0..4                 no instructions: not decoded yet, end of the page, across two pages, illegal, translated code begins
+//   5..                  the 32-bit form of each row
 //   then                 rows that a 16-bit instruction expands to, once more: the length is a constant of the operation
 import { compressedRows } from "../isa/compressed.ts";
 import { rowNamed, rows } from "../isa/table.ts";
 
-export const OP_DECODE = 0, OP_PAGE_END = 1, OP_CROSS = 2, OP_ILLEGAL = 3, FIRST_ROW_OP = 4;
+export const OP_DECODE = 0, OP_PAGE_END = 1, OP_CROSS = 2, OP_ILLEGAL = 3, OP_ENTER = 4, FIRST_ROW_OP = 5;
 
 const shortBases = [...new Set(compressedRows.map((r) => rowNamed(r.base)))].sort((a, b) => a - b);
 const FIRST_SHORT_OP = FIRST_ROW_OP + rows.length;

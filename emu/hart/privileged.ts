@@ -14,6 +14,7 @@ import {
 import { GO_ON, type Hart, type Privileged as HartPart, STOP_BUDGET, STOP_HALT, STOP_INTERRUPT, STOP_TRAP, STOP_WFI } from "./hart.ts";
 import type { Interrupts } from "./interrupts.ts";
 import { enterTrap, isDelegated, returnFromM, returnFromS, type TrapState } from "./trap.ts";
+import type { Engine } from "../jit/engine.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { SATP_SV39, SATP_SV48 } from "../mmu/walk.ts";
 
@@ -28,6 +29,7 @@ export type AdMode = "hw" | "svade" | "svadu";
 export interface PrivilegedOptions {
   readonly hosted: boolean;
   readonly ad: AdMode;
+  readonly engine: Engine | null;
 }
 
 export class Privileged implements HartPart, TrapState {
@@ -58,7 +60,7 @@ export class Privileged implements HartPart, TrapState {
     this.mmu = mmu;
     this.options = options;
     mmu.attach(this);
-    hart.attach(this);
+    hart.attach(this, options.engine);
   }
 
   /** The state after power-on; hosted, that of a supervisor about to run its first user program. */
@@ -99,6 +101,7 @@ export class Privileged implements HartPart, TrapState {
 
   dataMiss(kind: number): number { return this.mmu.dataMiss(kind); }
   fetchMiss(): number { return this.mmu.fetchMiss(); }
+  regionMiss(kind: number): number { return this.mmu.regionMiss(kind); }
   fetchSecond(): number { return this.mmu.fetchSecond(); }
 
   raise(cause: number, tvalLo: number, tvalHi: number): void {

@@ -1,11 +1,11 @@
 // Writes WebAssembly modules: LEB128, sections, and instructions by their standard names.
 //
-// A function body is a list of bytes that an Emitter collects. Only what Loanword emits is here: one memory that is
-// imported, imported and own functions, no globals, no tables of elements beyond one.
+// A function body is a list of bytes that an Emitter collects. Only what Loanword emits is here: one memory and at most one
+// table, both imported, imported and own functions, tail calls; no globals.
 
 export const I32 = 0x7f, I64 = 0x7e, F32 = 0x7d, F64 = 0x7c;
 export type WasmType = typeof I32 | typeof I64 | typeof F32 | typeof F64;
-const FUNC = 0x60, VOID = 0x40;
+const FUNC = 0x60, FUNCREF = 0x70, VOID = 0x40;
 
 /** Opcodes without immediate operands, by name. */
 export const OPCODES = {
@@ -38,14 +38,38 @@ export const MEMORY_OPS = {
 } as const;
 export type MemoryOp = keyof typeof MEMORY_OPS;
 
+/** The type that an operation leaves. */
+export function resultType(op: Op): WasmType {
+  const [type, what] = op.split(".");
+  if (what && /^(eqz|eq|ne|lt|gt|le|ge)(_[su])?$/.test(what)) return I32;
+  return type === "i32" ? I32 : type === "i64" ? I64 : type === "f32" ? F32 : F64;
+}
+
+/** Bytes that a load or store moves. */
+export function sizeOf(op: MemoryOp): number {
+  const bits = /(8|16|32)(_[su])?$/.exec(op.split(".")[1]!)?.[1];
+  return bits ? Number(bits) / 8 : op.startsWith("i32") || op.startsWith("f32") ? 4 : 8;
+}
+
 /** Appends an unsigned LEB128 number below 2^32. */
 export function uleb(out: number[], value: number): void {
   for (value >>>= 0; value > 0x7f; value >>>= 7) out.push((value & 0x7f) | 0x80);
   out.push(value);
 }
 
+/** Appends a signed LEB128 number of 32 bits. */
+export function sleb32(out: number[], value: number): void {
+  value |= 0;
+  while (value < -64 || value > 63) {
+    out.push((value & 0x7f) | 0x80);
+    value >>= 7;
+  }
+  out.push(value & 0x7f);
+}
+
 /** Appends a signed LEB128 number of up to 64 bits. */
 export function sleb(out: number[], value: bigint): void {
+  if (value >= -0x80000000n && value <= 0x7fffffffn) return sleb32(out, Number(value));
   for (;;) {
     const low = Number(value & 0x7fn);
     value >>= 7n;
@@ -79,7 +103,7 @@ export class Emitter {
 
   i32(value: number): this {
     this.bytes.push(0x41);
-    sleb(this.bytes, BigInt(value | 0));
+    sleb32(this.bytes, value);
     return this;
   }
 
@@ -127,6 +151,28 @@ export class Emitter {
   call(index: number): this {
     this.bytes.push(0x10);
     uleb(this.bytes, index);
+    return this;
+  }
+
+  /** Calls the table's function whose number is on the stack; `type` is a number from ModuleBuilder.functionType. */
+  callIndirect(type: number): this {
+    this.bytes.push(0x11);
+    uleb(this.bytes, type);
+    this.bytes.push(0);
+    return this;
+  }
+
+  /** Calls in place of the function that runs. */
+  returnCall(index: number): this {
+    this.bytes.push(0x12);
+    uleb(this.bytes, index);
+    return this;
+  }
+
+  returnCallIndirect(type: number): this {
+    this.bytes.push(0x13);
+    uleb(this.bytes, type);
+    this.bytes.push(0);
     return this;
   }
 
@@ -212,6 +258,7 @@ export class ModuleBuilder {
   private readonly exports: { name: string; index: number }[] = [];
   private readonly shared: boolean;
   private readonly pages: number;
+  private tableSize = 0;
 
   /** => the memory `env.memory` of at least `pages` 64 KiB pages is imported */
   constructor(pages: number, shared = false) {
@@ -225,15 +272,30 @@ export class ModuleBuilder {
     return at >= 0 ? at : this.types.push({ params, results }) - 1;
   }
 
+  /** The number of a function type, for callIndirect. */
+  functionType(params: readonly WasmType[], results: readonly WasmType[]): number {
+    return this.type(params, results);
+  }
+
+  /** Imports the table `env.table` of at least `size` functions. */
+  importTable(size: number): void {
+    this.tableSize = size;
+  }
+
   /** Imports `env.name`. => its function index */
   importFunction(name: string, params: readonly WasmType[], results: readonly WasmType[]): number {
     if (this.functions.length > 0) throw new Error("wasm: imports come before functions");
     return this.imports.push({ module: "env", name, type: this.type(params, results) }) - 1;
   }
 
+  /** Index of the function that is added next. */
+  get nextFunction(): number {
+    return this.imports.length + this.functions.length;
+  }
+
   /** Adds a function. => its index */
   addFunction(params: readonly WasmType[], results: readonly WasmType[], body: Emitter, exportName = ""): number {
-    const index = this.imports.length + this.functions.length;
+    const index = this.nextFunction;
     this.functions.push({ type: this.type(params, results), ...body.finish() });
     if (exportName) this.exports.push({ name: exportName, index });
     return index;
@@ -245,7 +307,8 @@ export class ModuleBuilder {
     const memory = [...text("env"), ...text("memory"), 2, this.shared ? 3 : 0];
     uleb(memory, this.pages);
     if (this.shared) uleb(memory, 65536);
-    section(out, 2, [memory, ...this.imports.map((i) => withUleb([...text(i.module), ...text(i.name), 0], i.type))]);
+    const table = this.tableSize === 0 ? [] : [withUleb([...text("env"), ...text("table"), 1, FUNCREF, 0], this.tableSize)];
+    section(out, 2, [memory, ...table, ...this.imports.map((i) => withUleb([...text(i.module), ...text(i.name), 0], i.type))]);
     section(out, 3, this.functions.map((f) => withUleb([], f.type)));
     section(out, 7, this.exports.map((e) => withUleb([...text(e.name), 0], e.index)));
     this.hintSection(out);

@@ -65,6 +65,8 @@ export class Mmu {
   private pte = 0;
   private level = 0;
 
+  /** Fetches go by this context of the TLB now. */
+  onContext: (context: number) => void = () => {};
   /** Whether any page of code is divided by PMP. */
   private guards = false;
   /** Pages (host offsets) whose stores are watched, and who is told after one; for HTIF. */
@@ -115,6 +117,7 @@ export class Mmu {
     this.fetchContext = fetchPriv === PRIV_M ? tlb.context(0, 0, PRIV_M) : tlb.context(satpLo, satpHi, fetchPriv);
     this.dataContext = this.dataPriv === PRIV_M ? tlb.context(0, 0, PRIV_M) : tlb.context(satpLo, satpHi, dataFlags);
     words[(block + DATA_BANK) >> 2] = tlb.bankOf(this.dataContext);
+    this.onContext(this.fetchContext);
     const at = (block + FETCH_BANK) >> 2, before = words[at]!;
     words[at] = tlb.bankOf(this.fetchContext) + FETCH_IN_BANK;
     return words[at] !== before;
@@ -180,6 +183,27 @@ export class Mmu {
     }
     const next = (lo + 2) | 0, page = this.fetchPage(next, next === 0 ? (hi + 1) | 0 : hi, 2);
     return page < 0 ? -1 : page + (next & 4095);
+  }
+
+  /** Translated code missed the TLB at SCRATCH_VA. => host offset of the bytes, or 0: the interpreter has to do it */
+  regionMiss(kind: number): number {
+    const { words, block } = this, size = kind & KIND_SIZE;
+    const lo = words[(block + SCRATCH_VA) >> 2]!, hi = words[(block + SCRATCH_VA + 4) >> 2]!, offset = lo & 4095;
+    const access = (kind & (KIND_STORE | KIND_AMO)) !== 0 ? ACCESS_STORE : ACCESS_LOAD;
+    if (offset + size > 4096 || this.locate(lo, hi, access) !== WALK_OK) return 0;
+    if (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return 0;
+    const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
+    if (access === ACCESS_STORE && (page === this.watchedPage || this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 1)) return 0;
+    return this.fill(lo, hi, page, access, size) ? page + offset : 0;
+  }
+
+  /** RAM page that fetches from a virtual page use now, or -1; raises nothing. */
+  codePage(pageVa: number): number {
+    const lo = pageVa | 0, hi = Math.floor(pageVa / 4294967296) | 0, records = this.tlb.fetchRecords(this.fetchContext, lo, hi);
+    if (records >= 0) return this.code.ramOffsetOf(records) >>> 12;
+    if (this.locate(lo, hi, ACCESS_FETCH) !== WALK_OK || this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return -1;
+    const rights = this.pmp.page(this.ppn * 4096, this.fetchPriv);
+    return rights !== PMP_MIXED && (rights & PMP_X) !== 0 ? this.ppn - RAM_PFN : -1;
   }
 
   /** PMP changed: nothing cached holds, and which pages are divided is found out anew. */

@@ -47,10 +47,14 @@ export class Tlb {
   private readonly dataCount = new Int32Array(CONTEXTS);
   private readonly fetchFilled: Uint16Array[] = [];
   private readonly fetchCount = new Int32Array(CONTEXTS);
-  /** Whether a superpage fragment, or a global entry, was filled since the bank was last empty. */
-  private readonly hasSuper = new Uint8Array(CONTEXTS);
+  /** The highest level of a page, and whether a global entry, that was filled since the bank was last empty. */
+  private readonly topLevel = new Uint8Array(CONTEXTS);
   private readonly hasGlobal = new Uint8Array(CONTEXTS);
   private useCount = 0;
+  /** A context forgot all, or an unknown part, of what it translated. */
+  onForget: (context: number) => void = () => {};
+  /** A context was fenced at an address; `level` is that of the largest page it has cached. */
+  onFence: (context: number, va: number, level: number) => void = () => {};
 
   /** Offsets (in words) of the tiny TLB's entries, oldest first; fetch entries are negative. */
   private readonly tinyRing: number[] = [];
@@ -109,7 +113,7 @@ export class Tlb {
     words[at + ADDEND / 4] = (page - tagLo) | 0;
     words[at + PTE] = pte;
     words[at + LEVEL] = level;
-    if (level > 0) this.hasSuper[context] = 1;
+    if (level > this.topLevel[context]!) this.topLevel[context] = level;
     if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
     if (this.tiny) this.remember(at);
   }
@@ -123,9 +127,15 @@ export class Tlb {
     words[at + 1] = vaHi;
     words[at + FETCH_RECORDS / 4] = records;
     words[at + FETCH_META] = META_LISTED | ((pte & PTE_G) !== 0 ? META_GLOBAL : 0) | (level << META_LEVEL_SHIFT);
-    if (level > 0) this.hasSuper[context] = 1;
+    if (level > this.topLevel[context]!) this.topLevel[context] = level;
     if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
     if (this.tiny) this.remember(-at);
+  }
+
+  /** Base of the records of a page that is cached for fetches, or -1. */
+  fetchRecords(context: number, vaLo: number, vaHi: number): number {
+    const at = (this.bankOf(context) + FETCH_IN_BANK + ((vaLo >>> 12) & (FETCH_ENTRIES - 1)) * FETCH_ENTRY) >> 2, { words } = this;
+    return words[at] === (vaLo & ~4095) && words[at + 1] === vaHi ? words[at + FETCH_RECORDS / 4]! : -1;
   }
 
   /** Host offset of a cached page, or -1: for accesses that generated code cannot make itself. `tag` is TAG_READ or TAG_WRITE. */
@@ -145,6 +155,7 @@ export class Tlb {
   fenceAsid(asid: number): void {
     for (let i = 0; i < CONTEXTS; i++) {
       if (!this.translates(i) || this.asidOf(i) !== asid) continue;
+      this.onForget(i);
       if (this.hasGlobal[i] === 0) this.flush(i);
       else this.dropWhere(i, (_va, _level, global) => !global);
     }
@@ -155,7 +166,8 @@ export class Tlb {
     const va = vaHi * 4294967296 + (vaLo >>> 0);
     for (let i = 0; i < CONTEXTS; i++) {
       if (!this.translates(i) || (asid >= 0 && this.asidOf(i) !== asid)) continue;
-      if (this.hasSuper[i] !== 0) this.dropWhere(i, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
+      this.onFence(i, va, this.topLevel[i]!);
+      if (this.topLevel[i] !== 0) this.dropWhere(i, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
       else this.dropPage(i, vaLo, vaHi, asid >= 0);
     }
   }
@@ -227,6 +239,7 @@ export class Tlb {
 
   /** Empties a bank by what was filled. */
   private flush(context: number): void {
+    this.onForget(context);
     const { words } = this, bank = this.bankOf(context);
     const data = this.dataFilled[context]!, fetch = this.fetchFilled[context]!;
     for (let n = this.dataCount[context]! - 1; n >= 0; n--) {
@@ -240,7 +253,7 @@ export class Tlb {
       words[at + FETCH_META] = 0;
     }
     this.dataCount[context] = this.fetchCount[context] = 0;
-    this.hasSuper[context] = this.hasGlobal[context] = 0;
+    this.topLevel[context] = this.hasGlobal[context] = 0;
   }
 
   /** Empties a bank of unknown content. */

@@ -60,6 +60,10 @@ export class BareHart implements Privileged {
     return this.hart.run(budget);
   }
 
+  regionMiss(): number {
+    return 0;
+  }
+
   /** Host offset of a page by its address, or -1. */
   private page(va: number): number {
     const vpn = Math.floor(va / 4096), known = this.pages.get(vpn), page = known ?? vpn - RAM_PA / 4096;

@@ -9,11 +9,11 @@ import { choice, type CommandLine, flag, memoryBytes, seed, text } from "./optio
 const EXIT_PIPE = 141;
 
 /** Settings of the machine that every verb takes. */
-export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" | "seed" | "ad" | "tlb" | "virtio"> {
+export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" | "seed" | "ad" | "tlb" | "virtio" | "engine"> {
   const ad = choice(line, "ad", ["hw", "svade", "svadu"] as const, "hw");
   return {
     ramBytes: memoryBytes(line), seed: seed(line), tlb: choice(line, "tlb", ["normal", "tiny", "hostile"] as const, "normal"),
-    virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
+    engine: choice(line, "engine", ["interp", "jit"] as const, "interp"), virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
   };
 }
 

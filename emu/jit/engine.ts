@@ -1,0 +1,300 @@
+// The engine: decides what is translated, keeps the translations, and makes sure that none runs where it does not hold.
+//
+//   jumps counted by the interpreter ─► hot ─► queue ─► discover, translate, one module a batch ─► table slot + entry cells
+//   record of an entry: operation OP_ENTER ─► cell: stamp == EPOCH? pc? ─► the function        (interp.ts, core.ts)
+//
+// A translation holds while its virtual pages map to the RAM pages it was made from, and these have not been written.
+//   - Written: pages with records tell of each store (codecache.ts); the regions over those bytes are dropped.
+//   - Mapped: each translation context has an epoch, a number never used twice. A fence that may concern code gives its
+//     contexts new ones. A cell whose stamp is not the current epoch is verified, page by page, before it is entered.
+// Nothing of this needs a look at the wasm stack: whatever could change a mapping or code is the interpreter's work, and
+// regions have all returned when it is done.
+import type { CodeCache } from "../hart/codecache.ts";
+import {
+  CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CONTEXTS, ENTRY_CELLS, ENTRY_OF_BIAS, EPOCH, PAGE_RECORDS, PC,
+  PROFILE_BIAS, RAM_OFFSET, RECORD,
+} from "../hart/layout.ts";
+import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
+import { GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS } from "./core.ts";
+import { type CodeSource, discoverRegion, type Region } from "./region.ts";
+import { translateRegion } from "./translate.ts";
+import { ModuleBuilder } from "./wasm.ts";
+
+/** What the engine asks of the hart's MMU. */
+export interface CodeMap {
+  /** RAM page that fetches from this virtual page use now, or -1; raises nothing. */
+  codePage(pageVa: number): number;
+}
+
+export interface EngineParts {
+  readonly memory: WebAssembly.Memory;
+  readonly hartBlock: number;
+  readonly code: CodeCache;
+  readonly map: CodeMap;
+}
+
+/** Exports of the core that regions import. */
+export type CoreExports = Record<"go" | "miss" | "stop", WebAssembly.ExportValue>;
+
+/** A region that was translated. */
+interface Translation {
+  readonly va: number;
+  readonly insns: number;
+  readonly wasmBytes: number;
+  readonly slot: number;
+  readonly pages: Region["pages"];
+  readonly cells: { readonly record: number; readonly cell: number }[];
+  /** Verifications that failed since the last that did not. */
+  refusals: number;
+}
+
+/** Instructions translated in one go: about 2 ms of work. */
+const BATCH_INSNS = 2500;
+/** The queue is worked off within the interpreter's run when it is as long as this. */
+const QUEUE_FULL = 24;
+const REFUSALS_MAX = 12;
+const TWO32 = 4294967296;
+
+export class Engine implements CodeSource {
+  readonly table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS, maximum: TABLE_SLOTS });
+  readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0 };
+  private readonly memory: WebAssembly.Memory;
+  private readonly block: number;
+  private readonly code: CodeCache;
+  private readonly map: CodeMap;
+  private readonly u16: Uint16Array;
+  private readonly i32: Int32Array;
+  private core: CoreExports | null = null;
+  private readonly queue: { va: number; ramPage: number }[] = [];
+  private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
+  private readonly byPage = new Map<number, Set<Translation>>();
+  private readonly all = new Set<Translation>();
+  private readonly freeCells: number[] = [];
+  private readonly freeSlots: number[] = [];
+  // Virtual pages that hold translated code, also by what larger pages they lie in.
+  private readonly pageVas = new Set<number>();
+  private readonly megaVas = new Set<number>();
+  private readonly epochs = new Int32Array(CONTEXTS);
+  private lastEpoch = 0;
+  private context = 0;
+
+  constructor(parts: EngineParts) {
+    this.memory = parts.memory;
+    this.block = parts.hartBlock;
+    this.code = parts.code;
+    this.map = parts.map;
+    this.u16 = new Uint16Array(parts.memory.buffer);
+    this.i32 = new Int32Array(parts.memory.buffer);
+    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
+    for (let i = TABLE_SLOTS - 1; i >= 0; i--) this.freeSlots.push(i);
+    for (let i = 0; i < CONTEXTS; i++) this.epochs[i] = ++this.lastEpoch;
+    this.code.onCodeStore = (ramPage, from, to) => this.written(ramPage, from, to);
+  }
+
+  connect(core: CoreExports): void {
+    this.core = core;
+  }
+
+  // ---- epochs ----
+
+  /** Fetches go by another context now. */
+  setContext(context: number): void {
+    this.context = context;
+    this.i32[(this.block + EPOCH) >> 2] = this.epochs[context]!;
+  }
+
+  /** A context forgot translations: what was verified in it is not any more. */
+  renew(context: number): void {
+    this.epochs[context] = ++this.lastEpoch;
+    if (context === this.context) this.setContext(context);
+  }
+
+  /** A page was fenced; `level` is that of the largest page cached in the context. */
+  fenced(context: number, va: number, level: number): void {
+    if (level > 1 || (level === 1 ? this.megaVas.has(Math.floor(va / 0x200000)) : this.pageVas.has(Math.floor(va / 4096)))) this.renew(context);
+  }
+
+  // ---- what the core calls ----
+
+  /** The record at this address has become hot. */
+  hot(_record: number): void {
+    const va = this.pc(), ramPage = this.map.codePage(Math.floor(va / 4096) * 4096);
+    if (ramPage < 0) return;
+    this.queue.push({ va, ramPage });
+    if (this.queue.length >= QUEUE_FULL) this.work();
+  }
+
+  /** Whether the entry at a record may be entered at pc: its cell is stamped then. */
+  verify(record: number): number {
+    const t = this.ofCell[this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!]!, va = this.pc();
+    const cell = t.cells.find((c) => c.record === record)!.cell;
+    if (this.pcOf(cell) === va && t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) {
+      const epoch = this.epochs[this.context]!;
+      for (const c of t.cells) this.i32[(CELLS + c.cell * CELL + CELL_STAMP) >> 2] = epoch;
+      this.stats.verified++;
+      t.refusals = 0;
+      return 1;
+    }
+    this.stats.refused++;
+    if (++t.refusals < REFUSALS_MAX) return 0;
+    // Code that is here to stay is translated as it is mapped here.
+    this.drop(t);
+    this.translate([va]);
+    return this.u16[record >> 1] === OP_ENTER ? 1 : 0;
+  }
+
+  // ---- translating ----
+
+  /** Translates what is hot, a batch at most. */
+  work(): void {
+    if (this.queue.length === 0) return;
+    const vas: number[] = [];
+    for (const { va, ramPage } of this.queue.splice(0)) if (this.map.codePage(Math.floor(va / 4096) * 4096) === ramPage) vas.push(va);
+    this.translate(vas);
+  }
+
+  private translate(vas: readonly number[]): void {
+    const found: Region[] = [];
+    let insns = 0;
+    for (const va of vas) {
+      if (this.isEntry(va)) continue;
+      const region = discoverRegion(va, this);
+      if (region === null) continue;
+      found.push(region);
+      insns += region.insnCount;
+      if (insns < BATCH_INSNS) continue;
+      this.build(found.splice(0));
+      insns = 0;
+    }
+    if (found.length > 0) this.build(found);
+  }
+
+  private isEntry(va: number): boolean {
+    const record = this.recordOf(va);
+    return record < 0 || this.u16[record >> 1] === OP_ENTER;
+  }
+
+  /** One module of several regions. */
+  private build(regions: readonly Region[]): void {
+    if (this.freeSlots.length < regions.length || this.freeCells.length < 4096) this.flush();
+    const m = new ModuleBuilder(this.memory.buffer.byteLength / 65536);
+    m.importFunction("go", GO_PARAMS, REGION_RESULTS);
+    m.importFunction("miss", MISS_PARAMS, REGION_RESULTS);
+    m.importFunction("stop", STOP_PARAMS, []);
+    const bodies = regions.map((r) => translateRegion(r, this.block));
+    bodies.forEach((b, i) => m.addFunction(REGION_PARAMS, REGION_RESULTS, b.emitter, `f${i}`));
+    const bytes = m.bytes();
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core } });
+    this.stats.modules++;
+    this.stats.wasmBytes += bytes.length;
+    regions.forEach((r, i) => this.install(r, bodies[i]!.needs, instance.exports[`f${i}`] as () => number, Math.round(bytes.length / regions.length)));
+  }
+
+  private install(region: Region, needs: Int32Array, f: () => number, wasmBytes: number): void {
+    for (const p of region.pages) this.code.recordsOf(p.ramPage);
+    const slot = this.freeSlots.pop()!, epoch = this.epochs[this.context]!;
+    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], refusals: 0 };
+    this.table.set(slot, f);
+    region.entries.forEach((id, n) => {
+      const { va } = region.blocks[id]!, record = this.recordOf(va);
+      // Another region's entry stays: both are right.
+      if (record < 0 || this.u16[record >> 1] === OP_ENTER) return;
+      if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
+      const cell = this.freeCells.pop()!, at = (CELLS + cell * CELL) >> 2, { i32 } = this;
+      i32[at + CELL_STAMP / 4] = epoch;
+      i32[at + CELL_SLOT / 4] = slot;
+      i32[at + CELL_NEED / 4] = needs[id]!;
+      i32[at + CELL_OP / 4] = this.u16[record >> 1]!;
+      i32[at + CELL_PC / 4] = va | 0;
+      i32[at + CELL_PC / 4 + 1] = Math.floor(va / TWO32);
+      i32[at + CELL_ENTRY / 4] = n << DEPTH_BITS;
+      this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1] = cell;
+      this.u16[record >> 1] = OP_ENTER;
+      this.ofCell[cell] = t;
+      t.cells.push({ record, cell });
+    });
+    this.all.add(t);
+    for (const p of region.pages) {
+      let set = this.byPage.get(p.ramPage);
+      if (set === undefined) this.byPage.set(p.ramPage, (set = new Set()));
+      set.add(t);
+      this.pageVas.add(Math.floor(p.va / 4096));
+      this.megaVas.add(Math.floor(p.va / 0x200000));
+    }
+    this.stats.regions++;
+    this.stats.translatedInsns += region.insnCount;
+  }
+
+  // ---- dropping ----
+
+  /** Bytes of a RAM page are about to change. */
+  private written(ramPage: number, from: number, to: number): void {
+    const set = this.byPage.get(ramPage);
+    if (set === undefined) return;
+    for (const t of [...set]) if (t.pages.some((p) => p.ramPage === ramPage && p.lo < to && p.hi > from)) this.drop(t);
+  }
+
+  private drop(t: Translation): void {
+    for (const { record, cell } of t.cells) {
+      if (this.u16[record >> 1] === OP_ENTER) this.u16[record >> 1] = this.i32[(CELLS + cell * CELL + CELL_OP) >> 2]!;
+      this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
+      this.i32[(CELLS + cell * CELL + CELL_STAMP) >> 2] = 0;
+      this.ofCell[cell] = null;
+      this.freeCells.push(cell);
+    }
+    for (const p of t.pages) {
+      const set = this.byPage.get(p.ramPage);
+      set?.delete(t);
+      if (set?.size === 0) this.byPage.delete(p.ramPage);
+    }
+    this.table.set(t.slot, null);
+    this.freeSlots.push(t.slot);
+    this.all.delete(t);
+    this.stats.drops++;
+  }
+
+  /** Forgets every translation. */
+  flush(): void {
+    for (const t of [...this.all]) this.drop(t);
+    this.pageVas.clear();
+    this.megaVas.clear();
+    this.stats.flushes++;
+  }
+
+  // ---- CodeSource ----
+
+  codePage(pageVa: number): number {
+    const ramPage = this.map.codePage(pageVa);
+    return ramPage >= 0 && this.code.guarded[ramPage] === 0 ? ramPage : -1;
+  }
+
+  half(ramPage: number, offset: number): number {
+    return this.u16[(RAM_OFFSET + ramPage * 4096 + offset) >> 1]!;
+  }
+
+  targets(ramPage: number): readonly number[] {
+    const found: number[] = [];
+    if (!this.code.hasRecords(ramPage)) return found;
+    const first = (this.code.recordsOf(ramPage) >> 3) + PROFILE_BIAS >> 1;
+    for (let i = 0; i < PAGE_RECORDS; i++) if (this.u16[first + i]! > 0) found.push(i * 2);
+    return found;
+  }
+
+  // ---- inside ----
+
+  private pc(): number {
+    const at = (this.block + PC) >> 2;
+    return this.i32[at + 1]! * TWO32 + (this.i32[at]! >>> 0);
+  }
+
+  private pcOf(cell: number): number {
+    const at = (CELLS + cell * CELL + CELL_PC) >> 2;
+    return this.i32[at + 1]! * TWO32 + (this.i32[at]! >>> 0);
+  }
+
+  /** The record of an address that is mapped now, or -1. */
+  private recordOf(va: number): number {
+    const pageVa = Math.floor(va / 4096) * 4096, ramPage = this.map.codePage(pageVa);
+    return ramPage < 0 ? -1 : this.code.recordsOf(ramPage) + ((va - pageVa) / 2) * RECORD;
+  }
+}

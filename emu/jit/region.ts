@@ -1,0 +1,251 @@
+// A region: the basic blocks that are translated into one function. It grows from a hot address along branches, jumps and
+// fall-through; a call's callee is not part of it, the place that the call returns to is.
+//
+//   code bytes --decode--> instructions by address --leaders--> blocks --edges by address--> region
+//
+// Only pages that the hart has fetched from lately are entered: nothing here walks page tables or raises faults.
+import { isPunted, type InsnShape, shapeOf } from "./shape.ts";
+import { decode, type Decoded, isCompressed, newDecoded, rowNamed } from "../isa/table.ts";
+
+export interface Insn {
+  readonly va: number;
+  readonly row: number;
+  readonly lenBytes: 2 | 4;
+  readonly rd: number;
+  readonly rs1: number;
+  readonly rs2: number;
+  readonly rs3: number;
+  readonly imm: number;
+  readonly shape: InsnShape;
+}
+
+/** How a block ends. FALL has no instruction of its own; PUNT ends before an instruction that is the interpreter's. */
+export const END_FALL = 0, END_BRANCH = 1, END_JUMP = 2, END_CALL = 3, END_RETURN = 4, END_INDIRECT = 5, END_PUNT = 6;
+
+export interface Block {
+  /** Place in Region.blocks. */
+  id: number;
+  readonly va: number;
+  readonly insns: Insn[];
+  end: number;
+  /** Where it goes: FALL [next]; BRANCH [taken, next]; JUMP [target]; CALL [return site]; INDIRECT the profiled targets. */
+  targets: number[];
+  /** Address behind the last instruction; of PUNT, of the instruction that is left. */
+  endVa: number;
+  /** Blocks of the region among `targets`, without duplicates. */
+  succ: number[];
+}
+
+export interface Region {
+  readonly entryVa: number;
+  readonly blocks: Block[];
+  /** Blocks that are entered from outside; the first is the region's own beginning. */
+  readonly entries: number[];
+  /** Virtual pages that the code lies on, and the RAM pages behind them. */
+  readonly pages: readonly { readonly va: number; readonly ramPage: number; readonly lo: number; readonly hi: number }[];
+  readonly insnCount: number;
+}
+
+/** What discovery knows of the machine. */
+export interface CodeSource {
+  /** RAM page behind a virtual page that is fetched from, or -1. */
+  codePage(pageVa: number): number;
+  /** 16 bits of RAM. */
+  half(ramPage: number, offset: number): number;
+  /** Addresses on the page that were jumped to, by the profile. */
+  targets(ramPage: number): readonly number[];
+}
+
+const INSNS_MAX = 1500, BLOCKS_MAX = 400, CANDIDATES_MAX = 160;
+/** A plain jump farther than this leaves for another function. */
+const JUMP_FAR = 1 << 15;
+/** Indirect targets are looked for so far around what is known of the function. */
+const SWITCH_REACH = 2048;
+const RA = 1;
+const ROW_JAL = rowNamed("jal"), ROW_JALR = rowNamed("jalr");
+
+class Discovery {
+  private readonly source: CodeSource;
+  private readonly pages = new Map<number, { ramPage: number; lo: number; hi: number }>();
+  private readonly insns = new Map<number, Insn>();
+  private readonly leaders = new Set<number>();
+  private readonly work: number[] = [];
+  private readonly entryVas: number[] = [];
+  private hasIndirect = false;
+  private candidates: number[] = [];
+  private readonly d: Decoded = newDecoded();
+
+  constructor(source: CodeSource) {
+    this.source = source;
+  }
+
+  run(entryVa: number): Region | null {
+    this.enter(entryVa);
+    this.drain();
+    if (this.hasIndirect) this.addCandidates();
+    const blocks = this.makeBlocks();
+    const first = blocks.find((b) => b.va === entryVa);
+    if (first === undefined || (first.insns.length === 0 && first.end === END_PUNT)) return null;
+    return this.finish(entryVa, blocks);
+  }
+
+  /** A block that is entered from outside begins here. */
+  private enter(va: number): void {
+    if (!this.entryVas.includes(va)) this.entryVas.push(va);
+    this.lead(va);
+  }
+
+  private lead(va: number): void {
+    if (this.leaders.has(va) || this.leaders.size >= BLOCKS_MAX || this.page(va) === null) return;
+    this.leaders.add(va);
+    if (!this.insns.has(va)) this.work.push(va);
+  }
+
+  private page(va: number): { ramPage: number; lo: number; hi: number } | null {
+    const pageVa = Math.floor(va / 4096) * 4096;
+    let page = this.pages.get(pageVa);
+    if (page === undefined) {
+      const ramPage = this.source.codePage(pageVa);
+      if (ramPage < 0) return null;
+      page = { ramPage, lo: 4096, hi: 0 };
+      this.pages.set(pageVa, page);
+    }
+    return page;
+  }
+
+  private half(va: number): number {
+    const page = this.page(va);
+    if (page === null) return -1;
+    const offset = va - Math.floor(va / 4096) * 4096;
+    page.lo = Math.min(page.lo, offset);
+    page.hi = Math.max(page.hi, offset + 2);
+    return this.source.half(page.ramPage, offset);
+  }
+
+  /** Decodes the instruction at an address once. => null: not there, or not one to translate */
+  private at(va: number): Insn | null {
+    const known = this.insns.get(va);
+    if (known !== undefined) return known;
+    const low = this.half(va);
+    if (low < 0 || this.insns.size >= INSNS_MAX) return null;
+    let bits = low;
+    if (!isCompressed(low)) {
+      const high = this.half(va + 2);
+      if (high < 0) return null;
+      bits = low | (high << 16);
+    }
+    const { d } = this;
+    decode(bits, d);
+    if (d.row < 0) return null;
+    const shape = shapeOf(d.row);
+    if (isPunted(shape, d.imm)) return null;
+    const insn: Insn = { va, row: d.row, lenBytes: d.lenBytes, rd: d.rd, rs1: d.rs1, rs2: d.rs2, rs3: d.rs3, imm: d.imm, shape };
+    this.insns.set(va, insn);
+    return insn;
+  }
+
+  private drain(): void {
+    for (let va = this.work.pop(); va !== undefined; va = this.work.pop()) this.follow(va);
+  }
+
+  /** Decodes from a leader to the end of its straight line. */
+  private follow(from: number): void {
+    for (let va = from; ;) {
+      const insn = this.at(va);
+      if (insn === null) return;
+      const next = va + insn.lenBytes;
+      if (insn.shape.isBranch) {
+        this.lead(next);
+        this.lead(va + insn.imm);
+        return;
+      }
+      if (insn.row === ROW_JAL) {
+        if (insn.rd === 0 && Math.abs(insn.imm) < JUMP_FAR) this.lead(va + insn.imm);
+        else if (insn.rd === RA) this.enter(next);
+        return;
+      }
+      if (insn.row === ROW_JALR) {
+        if (insn.rd === RA) this.enter(next);
+        else if (insn.rd === 0 && insn.rs1 !== RA) this.hasIndirect = true;
+        return;
+      }
+      if (this.insns.has(next)) return;
+      va = next;
+    }
+  }
+
+  /** Profiled jump targets in and around the function: where its switches go. */
+  private addCandidates(): void {
+    let low = Infinity, high = -Infinity;
+    for (const va of this.insns.keys()) {
+      low = Math.min(low, va);
+      high = Math.max(high, va);
+    }
+    const found: number[] = [];
+    for (let pageVa = Math.floor((low - SWITCH_REACH) / 4096) * 4096; pageVa <= high + SWITCH_REACH; pageVa += 4096) {
+      const ramPage = this.source.codePage(pageVa);
+      if (ramPage < 0) continue;
+      for (const offset of this.source.targets(ramPage)) {
+        const va = pageVa + offset;
+        if (va >= low - SWITCH_REACH && va < high + SWITCH_REACH && va % 2 === 0) found.push(va);
+      }
+    }
+    this.candidates = found.slice(0, CANDIDATES_MAX).sort((a, b) => a - b);
+    for (const va of this.candidates) this.lead(va);
+    this.drain();
+    this.candidates = this.candidates.filter((va) => this.insns.has(va));
+  }
+
+  private makeBlocks(): Block[] {
+    const blocks: Block[] = [];
+    for (const va of [...this.leaders].sort((a, b) => a - b)) blocks.push(this.blockAt(va, blocks.length));
+    return blocks;
+  }
+
+  private blockAt(start: number, id: number): Block {
+    const insns: Insn[] = [];
+    for (let va = start; ;) {
+      const insn = this.insns.get(va);
+      const block = (end: number, targets: number[], endVa: number): Block => ({ id, va: start, insns, end, targets, endVa, succ: [] });
+      if (insn === undefined) return block(END_PUNT, [], va);
+      insns.push(insn);
+      const next = va + insn.lenBytes;
+      if (insn.shape.isBranch) return block(END_BRANCH, [va + insn.imm, next], next);
+      if (insn.row === ROW_JAL) return insn.rd === RA ? block(END_CALL, [next], next) : block(END_JUMP, [va + insn.imm], next);
+      if (insn.row === ROW_JALR) {
+        if (insn.rd === RA) return block(END_CALL, [next], next);
+        if (insn.rd === 0 && insn.rs1 === RA) return block(END_RETURN, [], next);
+        return block(END_INDIRECT, insn.rd === 0 ? this.candidates : [], next);
+      }
+      if (this.leaders.has(next)) return block(END_FALL, [next], next);
+      va = next;
+    }
+  }
+
+  /** Drops what cannot be reached, numbers the rest, and resolves edges. */
+  private finish(entryVa: number, all: Block[]): Region {
+    const byVa = new Map(all.map((b) => [b.va, b]));
+    const reached = new Set<Block>(), stack: Block[] = [];
+    const reach = (va: number): void => {
+      const b = byVa.get(va);
+      if (b === undefined || reached.has(b)) return;
+      reached.add(b);
+      stack.push(b);
+    };
+    const entryVas = this.entryVas.filter((va) => byVa.has(va));
+    entryVas.forEach(reach);
+    for (let b = stack.pop(); b !== undefined; b = stack.pop()) b.targets.forEach(reach);
+    const blocks = all.filter((b) => reached.has(b));
+    blocks.forEach((b, i) => { b.id = i; });
+    for (const b of blocks) b.succ = [...new Set(b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined).map((t) => t.id))];
+    const usable = (b: Block): boolean => b.insns.length > 0;
+    const entries = entryVas.map((va) => byVa.get(va)!).filter((b) => b.va === entryVa || usable(b)).map((b) => b.id);
+    const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
+    return { entryVa, blocks, entries, pages, insnCount: blocks.reduce((n, b) => n + b.insns.length, 0) };
+  }
+}
+
+/** Finds the region that begins at an address. => null: its first instruction cannot be translated */
+export function discoverRegion(entryVa: number, source: CodeSource): Region | null {
+  return new Discovery(source).run(entryVa);
+}

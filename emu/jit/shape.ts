@@ -1,0 +1,41 @@
+// What the translator has to know of an instruction besides its meaning: which registers it reads and writes, and whether
+// it may leave the translated code. All of it follows from its row in the table.
+import { rows } from "../isa/table.ts";
+
+export interface InsnShape {
+  readonly readsX1: boolean;
+  readonly readsX2: boolean;
+  readonly writesX: boolean;
+  readonly readsF1: boolean;
+  readonly readsF2: boolean;
+  readonly readsF3: boolean;
+  readonly writesF: boolean;
+  readonly isBranch: boolean;
+  readonly hasRm: boolean;
+  /** It may end the translated code with itself not done: memory accesses and floating point. */
+  readonly mayLeave: boolean;
+  /** Always the interpreter's: it changes more than registers and memory. */
+  readonly isCold: boolean;
+  /** A plain load or store: rs1 + imm. */
+  readonly isAccess: boolean;
+}
+
+const COLD = new Set(["fence.i", "ecall", "ebreak", "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "mret", "sret", "wfi", "sfence.vma"]);
+
+const shapes: readonly InsnShape[] = rows.map((r) => {
+  const args = r.args.split(","), has = (a: string) => args.includes(a), address = has("i(rs1)") || has("s(rs1)") || has("(rs1)");
+  return {
+    readsX1: has("rs1") || address, readsX2: has("rs2"), writesX: has("rd"), readsF1: has("fs1"), readsF2: has("fs2"), readsF3: has("fs3"),
+    writesF: has("fd"), isBranch: has("b"), hasRm: has("rm"), mayLeave: address && r.name !== "jalr" || r.ext === "f" || r.ext === "d",
+    isCold: COLD.has(r.name), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"),
+  };
+});
+
+export function shapeOf(row: number): InsnShape {
+  return shapes[row]!;
+}
+
+/** Whether an instruction is the interpreter's; rounding modes 5 and 6 are reserved. */
+export function isPunted(shape: InsnShape, imm: number): boolean {
+  return shape.isCold || (shape.hasRm && (imm === 5 || imm === 6));
+}

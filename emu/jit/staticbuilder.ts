@@ -1,0 +1,288 @@
+// The static context: instructions written against the builder become translated code. Operands are constants and wasm
+// locals; constants fold; x registers that a block has set to a constant are constants.
+//
+// Nothing cold happens here. Where an instruction needs TypeScript the code leaves with the instruction not done (`punt`),
+// and the interpreter does it.
+import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
+import { KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
+import { emitFma } from "../hart/fma.ts";
+import { LocalPool } from "../hart/handler.ts";
+import {
+  ADDEND, DATA_ENTRIES, DATA_ENTRY, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, LEFT, TAG_READ, TAG_WRITE,
+} from "../hart/layout.ts";
+import { fold, type StaticV } from "./fold.ts";
+import type { Insn } from "./region.ts";
+import { Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, sizeOf, type WasmType } from "./wasm.ts";
+
+const RM_DYN = 7, INDEX_MASK = (DATA_ENTRIES - 1) * DATA_ENTRY, INDEX_SHIFT = 7;
+
+/** What the builder needs of the function around it. */
+export interface Frame {
+  readonly e: Emitter;
+  /** Byte offset of the hart's block. */
+  readonly hart: number;
+  readonly bank: number;
+  readonly left: number;
+  /** The core's function for a miss of the data TLB. */
+  readonly missFunction: number;
+  xLocal(r: number): number;
+  fLocal(r: number): number;
+  /** Stores what is dirty and leaves at the instruction. => local `left` counts it as not retired */
+  punt(): void;
+  /** Instructions of the block from this one on. */
+  remaining(): number;
+}
+
+export type Jump = { readonly kind: "branch"; readonly cond: StaticV } | { readonly kind: "relative" } | { readonly kind: "jump"; readonly target: StaticV };
+
+export class StaticBuilder implements Builder {
+  private readonly frame: Frame;
+  private readonly e: Emitter;
+  private readonly pool: LocalPool;
+  private insn!: Insn;
+  /** Constants that x registers hold, in the present block. */
+  private readonly known = new Map<number, bigint>();
+  private floatChecked = false;
+  private floatDirty = false;
+  private colds = 0;
+  private nested = 0;
+  /** How the last instruction ends the block. */
+  jumpTaken: Jump | null = null;
+
+  constructor(frame: Frame) {
+    this.frame = frame;
+    this.e = frame.e;
+    this.pool = new LocalPool(frame.e);
+  }
+
+  beginBlock(): void {
+    this.known.clear();
+    this.floatChecked = this.floatDirty = false;
+  }
+
+  begin(insn: Insn): void {
+    this.insn = insn;
+    this.pool.reset();
+    this.jumpTaken = null;
+  }
+
+  private put(v: V): void {
+    this.e.raw(v.bytes);
+  }
+
+  private local(type: WasmType, index: number): StaticV {
+    const bytes = index < 128 ? [0x20, index] : [0x20, (index & 0x7f) | 0x80, index >> 7];
+    return { type, bytes };
+  }
+
+  private value(type: WasmType, write: (e: Emitter) => void): StaticV {
+    const e = new Emitter(0);
+    write(e);
+    return { type, bytes: e.bytes };
+  }
+
+  // ---- operands ----
+  x(r: Source): StaticV {
+    const n = r === "rs1" ? this.insn.rs1 : this.insn.rs2, known = n === 0 ? 0n : this.known.get(n);
+    return known !== undefined ? this.i64(known) : this.local(I64, this.frame.xLocal(n));
+  }
+
+  w(r: Source): StaticV { return this.op("i32.wrap_i64", this.x(r)); }
+  imm(): StaticV { return this.i64(BigInt(this.insn.imm)); }
+  imm32(): StaticV { return this.i32(this.insn.imm); }
+  pc(): StaticV { return this.i64(BigInt(this.insn.va)); }
+  next(): StaticV { return this.i64(BigInt(this.insn.va + this.insn.lenBytes)); }
+
+  setX(v: V): void {
+    const { rd } = this.insn;
+    if (rd === 0) return;
+    const k = (v as StaticV).k;
+    if (k !== undefined && this.nested === 0) this.known.set(rd, k);
+    else this.known.delete(rd);
+    this.put(v);
+    this.e.set(this.frame.xLocal(rd));
+  }
+
+  setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
+
+  // ---- expressions ----
+  op(name: Op, ...args: V[]): StaticV {
+    const folded = fold(name, args as StaticV[]);
+    if (folded !== null) return folded;
+    const bytes: number[] = [];
+    for (const a of args) for (const b of a.bytes) bytes.push(b);
+    bytes.push(OPCODES[name]);
+    return { type: resultType(name), bytes, last: name };
+  }
+
+  i32(n: number): StaticV { return { ...this.value(I32, (e) => e.i32(n)), k: BigInt(n | 0) }; }
+  i64(n: bigint): StaticV {
+    const k = BigInt.asIntN(64, n);
+    return { ...this.value(I64, (e) => e.i64(k)), k };
+  }
+
+  select(cond: V, yes: V, no: V): StaticV {
+    const { k } = cond as StaticV;
+    if (k !== undefined) return (k !== 0n ? yes : no) as StaticV;
+    return { type: yes.type, bytes: [...yes.bytes, ...no.bytes, ...cond.bytes, OPCODES.select] };
+  }
+
+  let(v: V): StaticV {
+    if ((v as StaticV).k !== undefined) return v as StaticV;
+    const local = this.pool.take(v.type);
+    this.put(v);
+    this.e.set(local);
+    return this.local(v.type, local);
+  }
+
+  when(cond: V, then: () => void, otherwise?: () => void): void {
+    const { k } = cond as StaticV;
+    if (k !== undefined) return void (k !== 0n ? then() : otherwise?.());
+    this.put(cond);
+    const hint = this.e.hint(true), before = this.colds;
+    this.e.if();
+    this.nested++;
+    then();
+    const between = this.colds;
+    if (otherwise) {
+      this.e.op("else");
+      otherwise();
+    }
+    this.nested--;
+    this.e.op("end");
+    if (between !== before) this.e.changeHint(hint, false);
+    else if (this.colds === between) this.e.changeHint(hint, null);
+  }
+
+  // ---- memory ----
+  /** Leaves the host offset of a checked access in a local. */
+  private translate(addr: V, size: number, kind: number, tag: number): number {
+    const { e, frame } = this, ea = this.pool.take(I64), entry = this.pool.take(I32), place = this.pool.take(I32);
+    this.put(addr);
+    e.tee(ea).op("i32.wrap_i64").i32(INDEX_SHIFT).op("i32.shr_u").i32(INDEX_MASK).op("i32.and").get(frame.bank).op("i32.add").tee(entry);
+    e.mem("i32.load", ADDEND).get(ea).op("i32.wrap_i64").op("i32.add").set(place);
+    // The page of the last byte: an access across two pages misses.
+    e.get(entry).mem("i64.load", tag).get(ea);
+    if (size > 1) e.i64(BigInt(size - 1)).op("i64.add");
+    e.i64(-4096n).op("i64.and").op("i64.ne");
+    e.hint(false);
+    e.if();
+    e.get(ea).i32(kind | size).get(frame.left);
+    if (frame.remaining() > 1) e.i32(frame.remaining() - 1).op("i32.add");
+    e.call(frame.missFunction).tee(place).op("i32.eqz").if();
+    e.i32(0).mem("i32.load", frame.hart + LEFT).i32(1).op("i32.add").set(frame.left);
+    frame.punt();
+    e.op("end").op("end");
+    return place;
+  }
+
+  load(op: MemoryOp, addr: V): V {
+    const place = this.translate(addr, sizeOf(op), KIND_LOAD, TAG_READ);
+    return this.value(I64, (e) => e.get(place).mem(op, 0));
+  }
+
+  store(op: MemoryOp, addr: V, value: V): void {
+    const place = this.translate(addr, sizeOf(op), KIND_STORE, TAG_WRITE);
+    this.e.get(place);
+    this.put(value);
+    this.e.mem(op, 0);
+  }
+
+  place(addr: V, sizeBytes: 4 | 8, kind: number): V {
+    const ea = this.let(addr);
+    this.when(this.op("i32.and", this.op("i32.wrap_i64", ea), this.i32(sizeBytes - 1)), () => this.leave());
+    return this.local(I32, this.translate(ea, sizeBytes, kind, kind === KIND_LR ? TAG_READ : TAG_WRITE));
+  }
+
+  at(op: MemoryOp, place: V): V { return this.value(I64, (e) => e.raw(place.bytes).mem(op, 0)); }
+
+  putAt(op: MemoryOp, place: V, value: V): void {
+    this.put(place);
+    this.put(value);
+    this.e.mem(op, 0);
+  }
+
+  field(op: MemoryOp, offset: number): StaticV {
+    return this.value(op.startsWith("i64") ? I64 : I32, (e) => e.i32(0).mem(op, this.frame.hart + offset));
+  }
+
+  setField(op: MemoryOp, offset: number, value: V): void {
+    this.e.i32(0);
+    this.put(value);
+    this.e.mem(op, this.frame.hart + offset);
+  }
+
+  // ---- control ----
+  branch(cond: V): void { this.jumpTaken = { kind: "branch", cond: cond as StaticV }; }
+  jumpRelative(): void { this.jumpTaken = { kind: "relative" }; }
+  jump(target: V): void { this.jumpTaken = { kind: "jump", target: this.op("i64.and", target, this.i64(-2n)) }; }
+  trap(): void { this.leave(); }
+  system(): void { this.leave(); }
+
+  private leave(): void {
+    this.colds++;
+    const { e, frame } = this;
+    if (frame.remaining() > 0) e.get(frame.left).i32(frame.remaining()).op("i32.add").set(frame.left);
+    frame.punt();
+  }
+
+  // ---- floating point ----
+  /** mstatus.FS changes by CSR instructions alone, which translated code has none of: once in a block is enough. */
+  needFloat(): void {
+    if (this.floatChecked) return;
+    this.floatChecked = true;
+    this.when(this.op("i32.eqz", this.field("i32.load", FS)), () => this.leave());
+  }
+
+  private fNumber(r: FloatSource): number {
+    return r === "fs1" ? this.insn.rs1 : r === "fs2" ? this.insn.rs2 : this.insn.rs3;
+  }
+
+  fbits(r: FloatSource): StaticV { return this.op("i64.reinterpret_f64", this.f64(r)); }
+  f64(r: FloatSource): StaticV { return this.local(F64, this.frame.fLocal(this.fNumber(r))); }
+
+  f32(r: FloatSource): StaticV {
+    const bits = this.let(this.fbits(r));
+    const boxed = this.op("i64.eq", this.op("i64.shr_s", bits, this.i64(32n)), this.i64(-1n));
+    return this.op("f32.reinterpret_i32", this.select(boxed, this.op("i32.wrap_i64", bits), this.i32(0x7fc00000)));
+  }
+
+  setF(bits: V): void {
+    this.put(this.op("f64.reinterpret_i64", bits));
+    this.e.set(this.frame.fLocal(this.insn.rd));
+    if (this.floatDirty) return;
+    if (this.nested === 0) this.floatDirty = true;
+    this.setField("i32.store", FS, this.i32(3));
+  }
+
+  setFs(bits: V): void { this.setF(this.op("i64.or", this.op("i64.extend_i32_u", bits), this.i64(-0x100000000n))); }
+
+  fastRounding(): StaticV {
+    const rm = this.insn.imm;
+    return rm === 0 ? this.field("i32.load", FP_FAST_RNE) : rm === RM_DYN ? this.field("i32.load", FP_FAST_DYN) : this.i32(0);
+  }
+
+  raiseFlags(flags: V): void {
+    this.setField("i32.store", FFLAGS, this.op("i32.or", this.field("i32.load", FFLAGS), flags));
+    const nx = this.let(this.op("i32.and", this.field("i32.load", FFLAGS), this.i32(1)));
+    this.setField("i32.store", FP_FAST_RNE, nx);
+    this.setField("i32.store", FP_FAST_DYN, this.op("i32.and", nx, this.op("i32.eqz", this.field("i32.load", FRM))));
+    this.setField("i32.store", FS, this.i32(3));
+  }
+
+  coldFloat(): void { this.leave(); }
+
+  fma(a: V, b: V, c: V): V {
+    const inputs = [a, b, c].map((v) => {
+      const local = this.pool.take(F64);
+      this.put(v);
+      this.e.set(local);
+      return local;
+    });
+    const result = this.pool.take(F64);
+    emitFma(this.e, inputs as [number, number, number], (type) => this.pool.take(type));
+    this.e.set(result);
+    return this.local(F64, result);
+  }
+}
+

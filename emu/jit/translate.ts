@@ -1,0 +1,351 @@
+// Emits the function of a region.
+//
+//   (left, retPc, how) -> left, or below 0
+//     left    instructions that may still retire; the result when it returned to retPc as a call wants it
+//     retPc   where a return goes that is to be a return of this function; an odd number when nowhere
+//     how     entry << DEPTH_BITS | calls that may still nest
+//
+//   locals <- registers by entry; structured body; each way out stores what is dirty:
+//     call       core.go(target ...), then the return site loads what it wants
+//     return     to retPc: the result is left; elsewhere: leave
+//     leave      tail call of core.go: some other region, or back to the interpreter
+//     punt       the instruction at pc is the interpreter's (result -1)
+//     quit       the budget may not last to the next check (result -2)
+import { DEPTH_BITS, DEPTH_MASK, RESULT_PUNT, RESULT_QUIT } from "./core.ts";
+import { type Flow, analyse, budgetNeeds } from "./flow.ts";
+import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Region } from "./region.ts";
+import { type Frame, StaticBuilder } from "./staticbuilder.ts";
+import { loopHeads, type Part, structureOf } from "./structure.ts";
+import { Emitter, F64, I32, I64 } from "./wasm.ts";
+import { rows } from "../isa/table.ts";
+import { DATA_BANK, F0, X0 } from "../hart/layout.ts";
+
+/** Parameters of a region's function. */
+const LEFT_ARG = 0, RET_ARG = 1, HOW_ARG = 2;
+/** What a region's module imports of the core, in this order. */
+export const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2;
+
+const TABLE_MAX = 1024;
+
+/** Where a jump to a block goes: a label, and whether the label is a loop with several heads. */
+interface Target { readonly depth: number; readonly select: boolean }
+
+class RegionEmitter implements Frame {
+  readonly e = new Emitter(3);
+  readonly hart: number;
+  readonly bank: number;
+  readonly left = LEFT_ARG;
+  readonly missFunction = CORE_MISS;
+  private readonly region: Region;
+  private readonly flow: Flow;
+  readonly need: Int32Array;
+  private readonly isChecked: boolean[];
+  private readonly parts: Part[];
+  private readonly builder: StaticBuilder;
+  private readonly pc: number;
+  /** Which head a loop with several goes to next. */
+  private readonly label: number;
+  private readonly xs = new Int32Array(32).fill(-1);
+  private readonly fs = new Int32Array(32).fill(-1);
+  private readonly byVa: Map<number, Block>;
+  private readonly targets = new Map<number, Target>();
+  /** Heads of the loops around the present place: a jump to one is a jump back. */
+  private readonly inner = new Set<number>();
+  /** Labels that are open. */
+  private depth = 0;
+  // Where emission stands: the block, its instruction, and what is dirty before it.
+  private block!: Block;
+  private at = 0;
+  private dirtyX = 0;
+  private dirtyF = 0;
+
+  constructor(region: Region, hart: number) {
+    this.region = region;
+    this.hart = hart;
+    this.parts = structureOf(region);
+    const heads = loopHeads(this.parts);
+    this.isChecked = region.blocks.map((b) => heads.has(b.id) || region.entries.includes(b.id));
+    this.flow = analyse(region, this.isChecked);
+    this.need = budgetNeeds(region, this.isChecked);
+    this.bank = this.e.local(I32);
+    this.label = this.e.local(I32);
+    this.pc = this.e.local(I64);
+    for (let r = 1; r < 32; r++) if ((this.flow.usedX & (1 << r)) !== 0) this.xs[r] = this.e.local(I64);
+    for (let r = 0; r < 32; r++) if ((this.flow.usedF & (1 << r)) !== 0) this.fs[r] = this.e.local(F64);
+    this.byVa = new Map(region.blocks.map((b) => [b.va, b]));
+    this.builder = new StaticBuilder(this);
+  }
+
+  xLocal(r: number): number { return this.xs[r]!; }
+  fLocal(r: number): number { return this.fs[r]!; }
+
+  emit(): Emitter {
+    const { e } = this;
+    e.i32(0).mem("i32.load", this.hart + DATA_BANK).set(this.bank);
+    this.prologue();
+    this.sequence(this.parts, this.region.entries, -1);
+    e.op("unreachable");
+    return e;
+  }
+
+  // ---- entries ----
+
+  /** Loads what the chosen entry needs, and says which one it is. */
+  private prologue(): void {
+    const { e, region } = this, { entries } = region;
+    if (entries.length === 1) return this.load(entries[0]!);
+    for (let i = 0; i <= entries.length; i++) e.block();
+    e.get(HOW_ARG).i32(DEPTH_BITS).op("i32.shr_u").brTable(entries.map((_, i) => i), 0);
+    entries.forEach((id, i) => {
+      e.op("end");
+      this.load(id);
+      e.i32(id).set(this.label).br(entries.length - 1 - i);
+    });
+    e.op("end");
+  }
+
+  /** Registers that must be in locals when a block begins. */
+  private load(id: number): void {
+    const { e, flow } = this;
+    for (let r = 1; r < 32; r++) if ((flow.liveX[id]! & (1 << r)) !== 0) e.i32(0).mem("i64.load", this.hart + X0 + 8 * r).set(this.xs[r]!);
+    for (let r = 0; r < 32; r++) if ((flow.liveF[id]! & (1 << r)) !== 0) e.i32(0).mem("f64.load", this.hart + F0 + 8 * r).set(this.fs[r]!);
+  }
+
+  private spill(x: number, f: number): void {
+    const { e } = this;
+    for (let r = 1; r < 32; r++) if ((x & (1 << r)) !== 0) e.i32(0).get(this.xs[r]!).mem("i64.store", this.hart + X0 + 8 * r);
+    for (let r = 0; r < 32; r++) if ((f & (1 << r)) !== 0) e.i32(0).get(this.fs[r]!).mem("f64.store", this.hart + F0 + 8 * r);
+  }
+
+  // ---- structure ----
+
+  /**
+   * Parts one behind the other. A jump to a later part leaves the block that ends before it.
+   *
+   * => heads: blocks that this sequence is entered at; with several, local `label` says which
+   * => next: the block that control falls to behind the sequence, or -1
+   */
+  private sequence(parts: readonly Part[], heads: readonly number[], next: number): void {
+    const { e } = this, first = heads.length > 1 ? 0 : 1, base = this.depth;
+    const saved = new Map<number, Target | undefined>();
+    const aim = (block: number, target: Target): void => {
+      if (!saved.has(block)) saved.set(block, this.targets.get(block));
+      this.targets.set(block, target);
+    };
+    // The block before part k is the (parts.length - 1 - k)th opened.
+    for (let k = parts.length - 1; k >= first; k--) {
+      const these = this.headsOf(parts[k]!);
+      e.block();
+      this.depth++;
+      // A head of the loop around is reached by the loop's own label.
+      for (const b of these) if (!this.inner.has(b)) aim(b, { depth: this.depth, select: these.length > 1 });
+    }
+    if (heads.length > 1) this.dispatch(parts, heads, base);
+    parts.forEach((part, k) => {
+      if (k >= first) {
+        e.op("end");
+        this.depth--;
+      }
+      const following = k + 1 < parts.length ? this.headsOf(parts[k + 1]!) : [];
+      const falls = k + 1 < parts.length ? (following.length === 1 ? following[0]! : -1) : next;
+      if (part.heads === null) this.emitBlock(this.region.blocks[part.block]!, falls);
+      else this.emitLoop(part, part.heads, falls);
+    });
+    for (const [block, target] of saved) {
+      if (target === undefined) this.targets.delete(block);
+      else this.targets.set(block, target);
+    }
+  }
+
+  private headsOf(part: Part): readonly number[] {
+    return part.heads ?? [part.block];
+  }
+
+  /** Goes to the part of the head in `label`. Heads are all in parts of this sequence. */
+  private dispatch(parts: readonly Part[], heads: readonly number[], base: number): void {
+    const { e } = this, limit = Math.max(...heads) + 1, depths: number[] = new Array(limit).fill(0);
+    parts.forEach((part, k) => this.headsOf(part).forEach((b) => {
+      // Block k was opened at base + parts.length - k.
+      if (heads.includes(b)) depths[b] = this.depth - (base + parts.length - k);
+    }));
+    e.get(this.label).brTable(depths, depths[heads[0]!]!);
+  }
+
+  private emitLoop(part: Part, heads: readonly number[], next: number): void {
+    const { e } = this, saved = heads.map((b) => [b, this.targets.get(b)] as const);
+    e.loop();
+    this.depth++;
+    for (const b of heads) this.targets.set(b, { depth: this.depth, select: heads.length > 1 });
+    for (const b of heads) this.inner.add(b);
+    this.sequence(part.parts, heads, next);
+    for (const [b, target] of saved) {
+      this.inner.delete(b);
+      if (target === undefined) this.targets.delete(b);
+      else this.targets.set(b, target);
+    }
+    e.op("end");
+    this.depth--;
+  }
+
+  // ---- blocks ----
+
+  private emitBlock(block: Block, next: number): void {
+    const { e, flow, builder } = this, { id } = block;
+    this.block = block;
+    this.at = 0;
+    this.dirtyX = flow.dirtyX[id]!;
+    this.dirtyF = flow.dirtyF[id]!;
+    if (this.isChecked[id] && block.insns.length > 0) {
+      e.get(LEFT_ARG).i32(this.need[id]!).op("i32.lt_s");
+      e.hint(false);
+      e.if();
+      this.stop(block.va, RESULT_QUIT);
+      e.op("end");
+    }
+    if (block.insns.length > 0) e.get(LEFT_ARG).i32(block.insns.length).op("i32.sub").set(LEFT_ARG);
+    builder.beginBlock();
+    for (const insn of block.insns) {
+      builder.begin(insn);
+      rows[insn.row]!.sem(builder);
+      if (insn.shape.writesX && insn.rd !== 0) this.dirtyX |= 1 << insn.rd;
+      if (insn.shape.writesF) this.dirtyF |= 1 << insn.rd;
+      this.at++;
+    }
+    this.emitEnd(block, next);
+  }
+
+  remaining(): number {
+    return this.block.insns.length - this.at;
+  }
+
+  punt(): void {
+    this.stop(this.block.insns[this.at]!.va, RESULT_PUNT);
+  }
+
+  private stop(va: number, result: number): void {
+    this.spill(this.dirtyX, this.dirtyF);
+    this.e.i64(BigInt(va)).get(LEFT_ARG).call(CORE_STOP).i32(result).op("return");
+  }
+
+  private emitEnd(block: Block, next: number): void {
+    const { e, builder } = this, jump = builder.jumpTaken;
+    switch (block.end) {
+      case END_FALL: return this.edge(block.targets[0]!, next, 0);
+      case END_PUNT: return this.stop(block.endVa, RESULT_PUNT);
+      case END_JUMP: return this.edge(block.targets[0]!, next, 0);
+      case END_BRANCH: {
+        if (jump?.kind !== "branch") throw new Error("jit: a branch did not branch");
+        return this.emitBranch(block, next, jump.cond.bytes);
+      }
+    }
+    const last = block.insns.at(-1)!;
+    if (jump?.kind === "relative") e.i64(BigInt(last.va + last.imm)).set(this.pc);
+    else if (jump?.kind === "jump") e.raw(jump.target.bytes).set(this.pc);
+    if (block.end === END_CALL) return this.emitCall(block, next);
+    if (block.end === END_INDIRECT) return this.emitIndirect(block);
+    this.spill(this.dirtyX, this.dirtyF);
+    e.get(this.pc).get(RET_ARG).op("i64.eq");
+    e.hint(true);
+    e.if().get(LEFT_ARG).op("return").op("end");
+    this.leave();
+  }
+
+  private emitBranch(block: Block, next: number, cond: readonly number[]): void {
+    const { e } = this, [taken, fall] = block.targets as [number, number], target = this.plainTarget(taken);
+    e.raw(cond);
+    if (target !== null) e.brIf(this.depth - target.depth);
+    else {
+      e.if();
+      this.edge(taken, -1, 1);
+      e.op("end");
+    }
+    this.edge(fall, next, 0);
+  }
+
+  /** The label of a block that one branch instruction reaches. */
+  private plainTarget(va: number): Target | null {
+    const b = this.byVa.get(va), target = b && this.targets.get(b.id);
+    return target === undefined || target.select ? null : target;
+  }
+
+  /** Goes to an address: a block of the region or out. `extra` labels are open besides. => next: what control falls to here */
+  private edge(va: number, next: number, extra: number): void {
+    const { e } = this, b = this.byVa.get(va);
+    if (b === undefined) {
+      this.spill(this.dirtyX, this.dirtyF);
+      e.i64(BigInt(va)).set(this.pc);
+      return this.leave();
+    }
+    if (b.id === next) return;
+    const target = this.targets.get(b.id);
+    if (target === undefined) throw new Error(`jit: no label for the block at ${va.toString(16)}`);
+    if (target.select) e.i32(b.id).set(this.label);
+    e.br(this.depth + extra - target.depth);
+  }
+
+  /** On to local pc, by another region or the interpreter; what was dirty is stored. */
+  private leave(): void {
+    this.e.get(this.pc).get(LEFT_ARG).get(RET_ARG).get(HOW_ARG).i32(DEPTH_MASK).op("i32.and").returnCall(CORE_GO);
+  }
+
+  private emitCall(block: Block, next: number): void {
+    const { e } = this, retVa = block.targets[0]!, site = this.byVa.get(retVa);
+    this.spill(this.dirtyX, this.dirtyF);
+    if (site === undefined) return this.leave();
+    // Too deep: the callee runs in our place, and its return comes back by the return site's entry.
+    e.get(HOW_ARG).i32(DEPTH_MASK).op("i32.and").op("i32.eqz");
+    e.hint(false);
+    e.if();
+    this.leave();
+    e.op("end");
+    e.get(this.pc).get(LEFT_ARG).i64(BigInt(retVa)).get(HOW_ARG).i32(DEPTH_MASK).op("i32.and").i32(1).op("i32.sub").call(CORE_GO).tee(LEFT_ARG);
+    e.i32(0).op("i32.lt_s");
+    e.hint(false);
+    e.if().get(LEFT_ARG).op("return").op("end");
+    this.load(site.id);
+    this.edge(retVa, next, 0);
+  }
+
+  private emitIndirect(block: Block): void {
+    const { e } = this, vas = block.targets.filter((va) => this.byVa.has(va));
+    if (vas.length > 0) {
+      const low = Math.min(...vas), count = (Math.max(...vas) - low) / 2 + 1;
+      if (count <= TABLE_MAX) this.emitSwitch(vas, low, count);
+    }
+    this.spill(this.dirtyX, this.dirtyF);
+    this.leave();
+  }
+
+  /** A jump by address: br_table over the halfwords between the lowest and the highest target. */
+  private emitSwitch(vas: readonly number[], low: number, count: number): void {
+    const { e } = this, selecting = vas.filter((va) => this.targets.get(this.byVa.get(va)!.id)!.select);
+    // Heads that need the label set get a trampoline each.
+    const trampolines = new Map(selecting.map((va, i) => [va, i] as const)), extra = trampolines.size + 1;
+    for (let i = 0; i < extra; i++) e.block();
+    const depths: number[] = new Array(count).fill(0);
+    for (const va of vas) {
+      const t = trampolines.get(va);
+      depths[(va - low) / 2] = t !== undefined ? 1 + t : this.depth + extra - this.targets.get(this.byVa.get(va)!.id)!.depth;
+    }
+    // Too far away becomes the last number, which is none of them.
+    e.get(this.pc).i64(BigInt(low)).op("i64.sub").i64(1n).op("i64.shr_u").i64(BigInt(count));
+    e.get(this.pc).i64(BigInt(low)).op("i64.sub").i64(1n).op("i64.shr_u").i64(BigInt(count)).op("i64.lt_u").op("select").op("i32.wrap_i64");
+    e.brTable(depths, 0);
+    // Innermost block ended: the default skips the trampolines, which end in this order.
+    e.op("end");
+    if (trampolines.size > 0) {
+      this.spill(this.dirtyX, this.dirtyF);
+      this.leave();
+      selecting.forEach((va, i) => {
+        e.op("end");
+        this.edge(va, -1, extra - 2 - i);
+      });
+    }
+  }
+}
+
+/** The body of a region's function, and by block how many instructions must be left to enter it. */
+export function translateRegion(region: Region, hartBlock: number): { emitter: Emitter; needs: Int32Array } {
+  const emitter = new RegionEmitter(region, hartBlock);
+  return { emitter: emitter.emit(), needs: emitter.need };
+}
