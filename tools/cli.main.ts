@@ -1,5 +1,6 @@
 // The `loanword` command. A wrong command line or an unusable file is one line on standard error and exit status 2.
 import { ElfError } from "../emu/elf.ts";
+import { tuneV8 } from "./host/v8.ts";
 import { flag, generalHelp, isVerb, parseCommandLine, UsageError, type Verb, verbHelp } from "./cli/options.ts";
 
 /** Verbs load only what they need: a bare machine does without the kernel. */
@@ -24,6 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return runVerb(verb, rest);
 }
 
+tuneV8();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (e) {

@@ -1,8 +1,9 @@
-// a * b + c with one rounding, in WebAssembly, which has no such operation.
+// a * b + c with one rounding, in WebAssembly, which may have no such operation.
 //
 // Dekker's product gives a * b as two doubles uh + ul. The three numbers uh, ul, c are summed so that the last addition
 // rounds a value whose own rounding was to odd: then rounding twice is rounding once (Boldo and Melquiond, 2008).
 // Sound when nothing overflows or underflows on the way: exponents are checked, and NaN says that TypeScript has to do it.
+import { emitRelaxedMadd } from "../jit/features.ts";
 import { type Emitter, F64, I64, type WasmType } from "../jit/wasm.ts";
 
 const LARGE = 2 ** 450, SMALL = 2 ** -450, SPLIT = 2 ** 27 + 1;
@@ -23,8 +24,9 @@ function moderate(e: Emitter, x: number): Emitter {
   return e.get(x).op("f64.abs").f64(SMALL).op("f64.gt").get(x).op("f64.abs").f64(LARGE).op("f64.lt").op("i32.and");
 }
 
-/** Emits a * b + c, or NaN, of three locals. `take` gives temporaries. */
-export function emitFma(e: Emitter, [a, b, c]: readonly [number, number, number], take: (type: WasmType) => number): void {
+/** Emits a * b + c, or NaN, of three locals. `take` gives temporaries. => fused: the host has an operation that does it */
+export function emitFma(e: Emitter, [a, b, c]: readonly [number, number, number], fused: boolean, take: (type: WasmType) => number): void {
+  if (fused) return emitRelaxedMadd(e, a, b, c);
   const f = () => take(F64);
   const uh = f(), ul = f(), ah = f(), al = f(), bh = f(), bl = f(), t = f(), th = f(), tl = f(), vh = f(), vl = f(), z = f(), err = f(), bits = take(I64);
   e.block(F64);

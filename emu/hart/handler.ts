@@ -24,6 +24,8 @@ export interface Locals {
   count: number;
   /** The module's function for a slow access. */
   slow: number;
+  /** The host fuses multiplication and addition. */
+  fusedMadd: boolean;
 }
 
 const FLOAT_OFFSETS: Record<FloatSource, number> = { fs1: REC_RS1, fs2: REC_RS2, fs3: REC_RS3 };
@@ -285,7 +287,7 @@ export abstract class Handler implements Builder {
       return local;
     });
     const result = this.pool.take(F64);
-    emitFma(this.e, inputs as [number, number, number], (type) => this.pool.take(type));
+    emitFma(this.e, inputs as [number, number, number], this.l.fusedMadd, (type) => this.pool.take(type));
     this.e.set(result);
     return this.value(F64, (e) => e.get(result));
   }
@@ -299,7 +301,7 @@ export abstract class Handler implements Builder {
 }
 
 /** How many jumps make a record hot: the translator is worth its time then. */
-export const HOT_JUMPS = 48;
+export const HOT_JUMPS = 600;
 
 /** Emits the count of the record at ip. Leaves i32 1 when it has just become hot. */
 export function emitCount(e: Emitter, l: Locals): void {

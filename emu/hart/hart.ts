@@ -10,6 +10,7 @@ import { CAUSE_ILLEGAL, type Cold } from "./cold.ts";
 import { ColdFloat, FloatFields } from "./coldfloat.ts";
 import { interpreterModule, RUN_TRAP } from "./interp.ts";
 import type { Engine } from "../jit/engine.ts";
+import { hasFusedMadd } from "../jit/features.ts";
 import { F0, HART_BASE, HART_STRIDE, IP, LEFT, memoryBytes, PC, RESERVATION, X0 } from "./layout.ts";
 
 /** Why Hart.run returned. */
@@ -87,7 +88,7 @@ export class Hart {
   attach(privileged: Privileged, engine: Engine | null = null): void {
     this.privileged = privileged;
     this.engine = engine;
-    const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536, engine !== null);
+    const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536, { jit: engine !== null, fusedMadd: hasFusedMadd() });
     const translator = engine === null ? {} : {
       table: engine.table, regionMiss: (kind: number) => privileged.regionMiss(kind), hot: (record: number) => engine.hot(record),
       verify: (record: number) => engine.verify(record),

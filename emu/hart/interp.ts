@@ -86,11 +86,11 @@ function emitHandlers(e: Emitter, hart: number, l: Locals, kind: Kind): void {
   }
 }
 
-function kindFunction(hart: number, kind: Kind, slow: number, jit: boolean): Emitter {
+function kindFunction(hart: number, kind: Kind, slow: number, { jit, fusedMadd }: InterpreterOptions): Emitter {
   const e = new Emitter(kind === "fast" ? 1 : 2);
   const l: Locals = {
     ip: e.local(I32), page: e.local(I32), left: LEFT_ARG, bank: e.local(I32), why: e.local(I32), answer: e.local(I32), operation: e.local(I32),
-    pageVa: e.local(I64), npc: e.local(I64), count: jit && kind === "fast" ? e.local(I32) : -1, slow,
+    pageVa: e.local(I64), npc: e.local(I64), count: jit && kind === "fast" ? e.local(I32) : -1, slow, fusedMadd,
   };
   // What TypeScript takes away from the instructions left ends exact, too.
   const spent = () => (kind === "fast" ? e.get(l.left).op("i32.eqz") : e.get(l.left).get(STOP_ARG).op("i32.le_u"));
@@ -127,8 +127,16 @@ function alternateFunction(hart: number, fast: number, exact: number): Emitter {
   return e;
 }
 
-/** The interpreter's module for the hart whose block lies at `hart`; `jit`: with what translated code needs (jit/core.ts). */
-export function interpreterModule(hart: number, memoryPages: number, jit = false): Uint8Array {
+export interface InterpreterOptions {
+  /** With what translated code needs (jit/core.ts). */
+  readonly jit: boolean;
+  /** The host fuses multiplication and addition (jit/features.ts). */
+  readonly fusedMadd: boolean;
+}
+
+/** The interpreter's module for the hart whose block lies at `hart`. */
+export function interpreterModule(hart: number, memoryPages: number, options: InterpreterOptions): Uint8Array {
+  const { jit } = options;
   const m = new ModuleBuilder(memoryPages);
   m.importFunction("dataMiss", [I32], [I32]);
   m.importFunction("fetchMiss", [], [I32]);
@@ -146,8 +154,8 @@ export function interpreterModule(hart: number, memoryPages: number, jit = false
   }
   const slow = m.nextFunction, fast = slow + 1, exact = slow + 2;
   m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart));
-  m.addFunction([I32], [I32], kindFunction(hart, "fast", slow, jit));
-  m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, jit));
+  m.addFunction([I32], [I32], kindFunction(hart, "fast", slow, options));
+  m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, options));
   if (!jit) m.addFunction([I32], [I32], alternateFunction(hart, fast, exact), "run");
   else {
     const type = m.functionType(REGION_PARAMS, REGION_RESULTS);

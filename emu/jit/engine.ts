@@ -16,8 +16,9 @@ import {
 } from "../hart/layout.ts";
 import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
 import { GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS } from "./core.ts";
+import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, type Region } from "./region.ts";
-import { translateRegion } from "./translate.ts";
+import { type HostBlock, translateRegion } from "./translate.ts";
 import { ModuleBuilder } from "./wasm.ts";
 
 /** What the engine asks of the hart's MMU. */
@@ -64,6 +65,7 @@ export class Engine implements CodeSource {
   private readonly map: CodeMap;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
+  private readonly host: HostBlock;
   private core: CoreExports | null = null;
   private readonly queue: { va: number; ramPage: number }[] = [];
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
@@ -81,6 +83,7 @@ export class Engine implements CodeSource {
   constructor(parts: EngineParts) {
     this.memory = parts.memory;
     this.block = parts.hartBlock;
+    this.host = { hart: parts.hartBlock, fusedMadd: hasFusedMadd() };
     this.code = parts.code;
     this.map = parts.map;
     this.u16 = new Uint16Array(parts.memory.buffer);
@@ -181,7 +184,7 @@ export class Engine implements CodeSource {
     m.importFunction("go", GO_PARAMS, REGION_RESULTS);
     m.importFunction("miss", MISS_PARAMS, REGION_RESULTS);
     m.importFunction("stop", STOP_PARAMS, []);
-    const bodies = regions.map((r) => translateRegion(r, this.block));
+    const bodies = regions.map((r) => translateRegion(r, this.host));
     bodies.forEach((b, i) => m.addFunction(REGION_PARAMS, REGION_RESULTS, b.emitter, `f${i}`));
     const bytes = m.bytes();
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core } });
@@ -270,6 +273,10 @@ export class Engine implements CodeSource {
 
   half(ramPage: number, offset: number): number {
     return this.u16[(RAM_OFFSET + ramPage * 4096 + offset) >> 1]!;
+  }
+
+  hasRun(ramPage: number, offset: number): boolean {
+    return this.code.hasRecords(ramPage) && this.u16[(this.code.recordsOf(ramPage) + offset * (RECORD / 2)) >> 1] !== OP_DECODE;
   }
 
   targets(ramPage: number): readonly number[] {

@@ -52,6 +52,8 @@ export interface CodeSource {
   codePage(pageVa: number): number;
   /** 16 bits of RAM. */
   half(ramPage: number, offset: number): number;
+  /** Whether the instruction was executed before: what never ran is left out. */
+  hasRun(ramPage: number, offset: number): boolean;
   /** Addresses on the page that were jumped to, by the profile. */
   targets(ramPage: number): readonly number[];
 }
@@ -96,7 +98,9 @@ class Discovery {
   }
 
   private lead(va: number): void {
-    if (this.leaders.has(va) || this.leaders.size >= BLOCKS_MAX || this.page(va) === null) return;
+    if (this.leaders.has(va) || this.leaders.size >= BLOCKS_MAX) return;
+    const page = this.page(va);
+    if (page === null || !this.source.hasRun(page.ramPage, va - Math.floor(va / 4096) * 4096)) return;
     this.leaders.add(va);
     if (!this.insns.has(va)) this.work.push(va);
   }

@@ -25,6 +25,7 @@ export interface Frame {
   readonly left: number;
   /** The core's function for a miss of the data TLB. */
   readonly missFunction: number;
+  readonly fusedMadd: boolean;
   xLocal(r: number): number;
   fLocal(r: number): number;
   /** Stores what is dirty and leaves at the instruction. => local `left` counts it as not retired */
@@ -280,7 +281,7 @@ export class StaticBuilder implements Builder {
       return local;
     });
     const result = this.pool.take(F64);
-    emitFma(this.e, inputs as [number, number, number], (type) => this.pool.take(type));
+    emitFma(this.e, inputs as [number, number, number], this.frame.fusedMadd, (type) => this.pool.take(type));
     this.e.set(result);
     return this.local(F64, result);
   }

@@ -30,6 +30,13 @@ const TABLE_MAX = 1024;
 /** Where a jump to a block goes: a label, and whether the label is a loop with several heads. */
 interface Target { readonly depth: number; readonly select: boolean }
 
+/** What translations depend on besides the guest's code. */
+export interface HostBlock {
+  /** Byte offset of the hart's block. */
+  readonly hart: number;
+  readonly fusedMadd: boolean;
+}
+
 class RegionEmitter implements Frame {
   readonly e = new Emitter(3);
   readonly hart: number;
@@ -59,9 +66,12 @@ class RegionEmitter implements Frame {
   private dirtyX = 0;
   private dirtyF = 0;
 
-  constructor(region: Region, hart: number) {
+  readonly fusedMadd: boolean;
+
+  constructor(region: Region, host: HostBlock) {
     this.region = region;
-    this.hart = hart;
+    this.hart = host.hart;
+    this.fusedMadd = host.fusedMadd;
     this.parts = structureOf(region);
     const heads = loopHeads(this.parts);
     this.isChecked = region.blocks.map((b) => heads.has(b.id) || region.entries.includes(b.id));
@@ -345,7 +355,7 @@ class RegionEmitter implements Frame {
 }
 
 /** The body of a region's function, and by block how many instructions must be left to enter it. */
-export function translateRegion(region: Region, hartBlock: number): { emitter: Emitter; needs: Int32Array } {
-  const emitter = new RegionEmitter(region, hartBlock);
+export function translateRegion(region: Region, host: HostBlock): { emitter: Emitter; needs: Int32Array } {
+  const emitter = new RegionEmitter(region, host);
   return { emitter: emitter.emit(), needs: emitter.need };
 }

@@ -38,6 +38,9 @@ export const MEMORY_OPS = {
 } as const;
 export type MemoryOp = keyof typeof MEMORY_OPS;
 
+/** Operations of SIMD, behind their prefix. */
+const SIMD_OPS = { "f64x2.splat": 0x14, "f64x2.extract_lane": 0x21, "f64x2.relaxed_madd": 0x107 } as const;
+
 /** The type that an operation leaves. */
 export function resultType(op: Op): WasmType {
   const [type, what] = op.split(".");
@@ -98,6 +101,12 @@ export class Emitter {
 
   op(name: Op): this {
     this.bytes.push(OPCODES[name]);
+    return this;
+  }
+
+  simd(name: keyof typeof SIMD_OPS): this {
+    this.bytes.push(0xfd);
+    uleb(this.bytes, SIMD_OPS[name]);
     return this;
   }
 
@@ -234,20 +243,19 @@ export class Emitter {
       if (last && last[1] === type) last[0]++;
       else groups.push([1, type]);
     }
-    const body: number[] = [];
-    uleb(body, groups.length);
+    const head: number[] = [];
+    uleb(head, groups.length);
     for (const [count, type] of groups) {
-      uleb(body, count);
-      body.push(type);
+      uleb(head, count);
+      head.push(type);
     }
-    const hints = this.hints.flatMap(({ at, likely }) => (likely === null ? [] : [[at + body.length, likely] as const]));
-    for (const b of this.bytes) body.push(b);
-    body.push(OPCODES.end);
-    return { body, hints };
+    const hints = this.hints.flatMap(({ at, likely }) => (likely === null ? [] : [[at + head.length, likely] as const]));
+    this.bytes.push(OPCODES.end);
+    return { body: joined([new Uint8Array(head), new Uint8Array(this.bytes)]), hints };
   }
 }
 
-interface Body { readonly body: readonly number[]; readonly hints: readonly (readonly [at: number, likely: boolean])[] }
+interface Body { readonly body: Uint8Array; readonly hints: readonly (readonly [at: number, likely: boolean])[] }
 interface FunctionType { readonly params: readonly WasmType[]; readonly results: readonly WasmType[] }
 
 /** Collects a module. Imports come first, so that function indices are known when bodies are written. */
@@ -302,29 +310,25 @@ export class ModuleBuilder {
   }
 
   bytes(): Uint8Array {
-    const out = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-    section(out, 1, this.types.map((t) => [FUNC, t.params.length, ...t.params, t.results.length, ...t.results]));
     const memory = [...text("env"), ...text("memory"), 2, this.shared ? 3 : 0];
     uleb(memory, this.pages);
     if (this.shared) uleb(memory, 65536);
     const table = this.tableSize === 0 ? [] : [withUleb([...text("env"), ...text("table"), 1, FUNCREF, 0], this.tableSize)];
-    section(out, 2, [memory, ...table, ...this.imports.map((i) => withUleb([...text(i.module), ...text(i.name), 0], i.type))]);
-    section(out, 3, this.functions.map((f) => withUleb([], f.type)));
-    section(out, 7, this.exports.map((e) => withUleb([...text(e.name), 0], e.index)));
-    this.hintSection(out);
-    section(out, 10, this.functions.map((f) => {
-      const body: number[] = [];
-      uleb(body, f.body.length);
-      for (const b of f.body) body.push(b);
-      return body;
-    }));
-    return Uint8Array.from(out);
+    return joined([
+      Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
+      ...section(1, this.types.map((t) => [FUNC, t.params.length, ...t.params, t.results.length, ...t.results])),
+      ...section(2, [memory, ...table, ...this.imports.map((i) => withUleb([...text(i.module), ...text(i.name), 0], i.type))]),
+      ...section(3, this.functions.map((f) => withUleb([], f.type))),
+      ...section(7, this.exports.map((e) => withUleb([...text(e.name), 0], e.index))),
+      ...this.hintSection(),
+      ...section(10, this.functions.flatMap((f) => [withUleb([], f.body.length), f.body]), this.functions.length),
+    ]);
   }
 
   /** The custom section of branch hints. For each function with some: offset, a length of 1, and 1 for likely. */
-  private hintSection(out: number[]): void {
+  private hintSection(): Uint8Array[] {
     const body = text("metadata.code.branch_hint"), hinted = this.functions.map((f, i) => ({ f, i })).filter(({ f }) => f.hints.length > 0);
-    if (hinted.length === 0) return;
+    if (hinted.length === 0) return [];
     uleb(body, hinted.length);
     for (const { f, i } of hinted) {
       uleb(body, this.imports.length + i);
@@ -334,9 +338,7 @@ export class ModuleBuilder {
         body.push(1, likely ? 1 : 0);
       }
     }
-    out.push(0);
-    uleb(out, body.length);
-    for (const b of body) out.push(b);
+    return [new Uint8Array(withUleb([0], body.length)), new Uint8Array(body)];
   }
 }
 
@@ -350,11 +352,21 @@ function text(s: string): number[] {
   return [...withUleb([], bytes.length), ...bytes];
 }
 
-function section(out: number[], id: number, items: readonly number[][]): void {
-  const body: number[] = [];
-  uleb(body, items.length);
-  for (const item of items) for (const b of item) body.push(b);
-  out.push(id);
-  uleb(out, body.length);
-  for (const b of body) out.push(b);
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const p of parts) {
+    out.set(p, at);
+    at += p.length;
+  }
+  return out;
+}
+
+/** => count: of items, when an item has several parts */
+function section(id: number, parts: readonly (readonly number[] | Uint8Array)[], count = parts.length): Uint8Array[] {
+  const head: number[] = [], length = parts.reduce((n, p) => n + p.length, 0);
+  uleb(head, count);
+  const start = [id];
+  uleb(start, length + head.length);
+  return [new Uint8Array([...start, ...head]), ...parts.map((p) => (p instanceof Uint8Array ? p : new Uint8Array(p)))];
 }
