@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** The scale: argv[1], or `otherwise`. Exits with 2 when it is no number from 1 to 1000000. */
+/** The scale: argv[1], or `otherwise`. Exits with 2 when it is no number from 1 to 100000000. */
 static inline long scale_of(int argc, char **argv, long otherwise) {
   if (argc < 2) return otherwise;
   char *end;
   long n = strtol(argv[1], &end, 10);
-  if (argc > 2 || *end != 0 || end == argv[1] || n < 1 || n > 1000000) {
-    fprintf(stderr, "usage: %s [SCALE]   SCALE is a number from 1 to 1000000\n", argv[0]);
+  if (argc > 2 || *end != 0 || end == argv[1] || n < 1 || n > 100000000) {
+    fprintf(stderr, "usage: %s [SCALE]   SCALE is a number from 1 to 100000000\n", argv[0]);
     exit(2);
   }
   return n;

@@ -29,7 +29,7 @@ export function epoch(clock: ClockMode): number {
 /** What of a machine a session needs. */
 export interface SessionMachine {
   readonly clock: ConstructorParameters<typeof Pacer>[1]["machine"]["clock"];
-  readonly hart: { readonly instret: number };
+  readonly hart: { readonly instret: number; readonly engine: { readonly stats: object } | null };
   readonly halted: { code: number } | null;
 }
 
@@ -78,7 +78,7 @@ export class Session {
       const how = await pacer.run(), code = how === "halted" ? machine.halted?.code ?? 0 : isClosed() ? EXIT_PIPE : 0;
       if (flag(line, "json")) {
         const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n);
-        process.stderr.write(`${JSON.stringify({ exit: code, how, instructions: machine.hart.instret, virtualNs: machine.clock.now, hostMs })}\n`);
+        process.stderr.write(`${JSON.stringify({ exit: code, how, instructions: machine.hart.instret, virtualNs: machine.clock.now, hostMs, engine: machine.hart.engine?.stats })}\n`);
       }
       return code & 0xff;
     } finally {

@@ -1,0 +1,139 @@
+// npm run bench: our machine against its rivals, in one run, as ratios.
+//
+//   CPU kernels       wall time of each program; the same RISC-V binaries in qemu-system-riscv64 with Debian's kernel and in
+//                     qemu-riscv64; the same C compiled for this processor
+//   OS operations     time for each operation: the difference of a long and a short run
+//
+// The rounds alternate between the rivals, so that a noisy moment hits all. The result is the median of the rounds.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { debianKernel } from "./bench/debian.ts";
+import type { Timing } from "./bench/markers.ts";
+import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
+import { geometricMean, median, ratios, type Row, table } from "./bench/report.ts";
+import { hasCommand, nativePrograms, ourCommand, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
+
+const HELP = `npm run bench -- [options] [names]
+
+  --only cpu|os     one of the two parts
+  --engine E        ours: interp or jit (default jit)
+  --runs N          rounds (default 3)
+  --suite S         Debian's suite of the rival's kernel (default trixie)
+  --no-qemu         ours alone
+  --json FILE       results (default build/bench/results.json)
+`;
+const TIMEOUT_MS = 600_000;
+
+interface Settings { readonly root: string; readonly runs: number; readonly engine: string; readonly kernel: string | null; readonly qemu: boolean }
+
+/** Samples by row and column. */
+class Samples {
+  readonly rows = new Map<string, Map<string, number[]>>();
+
+  add(row: string, column: string, value: number): void {
+    const columns = this.rows.get(row) ?? new Map<string, number[]>();
+    this.rows.set(row, columns);
+    columns.set(column, [...(columns.get(column) ?? []), value]);
+  }
+
+  result(): Row[] {
+    return [...this.rows].map(([name, columns]) => ({ name, values: Object.fromEntries([...columns].map(([c, v]) => [c, median(v)])) }));
+  }
+}
+
+/** Runs a list of commands in one machine. => a timing for each; throws when one failed */
+async function timed(what: string, { command, args }: { command: string; args: string[] }, list: readonly string[]): Promise<{ timings: Timing[]; rssMiB: number }> {
+  const { timings, rssMiB, tail } = await runSuite(command, args, TIMEOUT_MS);
+  list.forEach((line, i) => {
+    if (timings[i] === undefined || timings[i].status !== 0) throw new Error(`bench: ${what} did not finish \`${line}\`; it said last:\n${tail}`);
+  });
+  return { timings: timings as Timing[], rssMiB };
+}
+
+async function cpuPart(s: Settings, names: readonly string[]): Promise<Row[]> {
+  const list = names.map((n) => `/bench/${n} ${CPU_PROGRAMS[n]}`), samples = new Samples(), sums = new Map<string, string>();
+  const folder = join(s.root, "build/bench/cpu"), initrd = join(s.root, "build/bench/cpu.cpio");
+  writeFolder(s.root, folder, list);
+  writeInitrd(s.root, initrd, list);
+  const native = s.qemu ? nativePrograms(s.root, names) : null;
+  const note = (column: string, i: number, ms: number, output: string): void => {
+    const name = names[i]!, before = sums.get(name);
+    if (before !== undefined && before !== output) throw new Error(`bench: ${name} printed "${output}" in ${column}, but "${before}" elsewhere`);
+    sums.set(name, output);
+    samples.add(name, column, ms);
+  };
+  for (let round = 0; round < s.runs; round++) {
+    const ours = await timed("our machine", ourCommand(s.root, folder, s.engine), list);
+    ours.timings.forEach((t, i) => note("ours", i, t.wallMs, t.output));
+    process.stderr.write(`round ${round + 1}: our machine done, ${ours.rssMiB.toFixed(0)} MiB at most\n`);
+    if (s.kernel !== null) (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), list)).timings.forEach((t, i) => note("qemu-system", i, t.wallMs, t.output));
+    names.forEach((name, i) => {
+      const scale = String(CPU_PROGRAMS[name]);
+      if (s.qemu && hasCommand("qemu-riscv64")) {
+        const r = timeProgram("qemu-riscv64", [join(s.root, "build/guest/bench", name), scale]);
+        note("qemu-user", i, r.ms, r.output);
+      }
+      if (native !== null) {
+        const r = timeProgram(join(native, name), [scale]);
+        note("native", i, r.ms, r.output);
+      }
+    });
+  }
+  return samples.result();
+}
+
+async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
+  const ops = OPERATIONS.filter((o) => names.includes(o.name)), samples = new Samples();
+  const short = (n: number): number => Math.max(1, Math.floor(n / 10));
+  const commands = (count: (o: (typeof ops)[number]) => number): string[] =>
+    ops.flatMap((o) => [`/bench/os ${o.name} ${short(count(o))}`, `/bench/os ${o.name} ${count(o)}`]);
+  const oursList = commands((o) => o.ours), rivalList = commands((o) => o.rival);
+  const folder = join(s.root, "build/bench/os"), initrd = join(s.root, "build/bench/os.cpio");
+  writeFolder(s.root, folder, oursList);
+  writeInitrd(s.root, initrd, rivalList);
+  const note = (column: string, timings: readonly Timing[], count: (o: (typeof ops)[number]) => number): void => ops.forEach((o, i) => {
+    const few = timings[2 * i]!, many = timings[2 * i + 1]!, n = count(o) - short(count(o));
+    for (const t of [few, many]) if (!t.output.endsWith("right")) throw new Error(`bench: ${o.name} in ${column} printed "${t.output}"`);
+    samples.add(o.name, column, ((many.wallMs - few.wallMs) * 1e6) / n);
+  });
+  for (let round = 0; round < s.runs; round++) {
+    note("ours", (await timed("our machine", ourCommand(s.root, folder, s.engine), oursList)).timings, (o) => o.ours);
+    if (s.kernel !== null) note("qemu-system", (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), rivalList)).timings, (o) => o.rival);
+  }
+  return samples.result();
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      only: { type: "string" }, engine: { type: "string", default: "jit" }, runs: { type: "string", default: "3" }, suite: { type: "string", default: "trixie" },
+      "no-qemu": { type: "boolean" }, json: { type: "string" }, help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return void process.stdout.write(HELP);
+  const root = process.cwd(), known = [...Object.keys(CPU_PROGRAMS), ...OPERATIONS.map((o) => o.name)], runs = Number(values.runs);
+  const wrong = positionals.find((n) => !known.includes(n));
+  if (wrong !== undefined) throw new Error(`bench: there is no ${wrong}; there are ${known.join(", ")}`);
+  if (!Number.isInteger(runs) || runs < 1) throw new Error(`bench: --runs ${values.runs}: give a number from 1`);
+  if (values.only !== undefined && values.only !== "cpu" && values.only !== "os") throw new Error(`bench: --only ${values.only}: give cpu or os`);
+  mkdirSync(join(root, "build/bench"), { recursive: true });
+  const qemu = !values["no-qemu"], kernel = qemu && hasCommand("qemu-system-riscv64") ? debianKernel(root, values.suite) : { reason: "not asked for, or qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" };
+  if ("reason" in kernel) process.stderr.write(`bench: no column for qemu-system: ${kernel.reason}\n`);
+  const settings: Settings = { root, runs, engine: values.engine, kernel: "path" in kernel ? kernel.path : null, qemu };
+  const chosen = (all: readonly string[]): string[] => (positionals.length === 0 ? [...all] : all.filter((n) => positionals.includes(n)));
+  const cpu = values.only === "os" ? [] : chosen(Object.keys(CPU_PROGRAMS)), os = values.only === "cpu" ? [] : chosen(OPERATIONS.map((o) => o.name));
+  const cpuRows = cpu.length > 0 ? await cpuPart(settings, cpu) : [], osRows = os.length > 0 ? await osPart(settings, os) : [];
+  if (cpuRows.length > 0) process.stdout.write(`CPU kernels (${values.engine}), median of ${runs}\n${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native"], "ms")}\n\n`);
+  if (osRows.length > 0) process.stdout.write(`OS operations (${values.engine}), median of ${runs}\n${table(osRows, "ours", ["ours", "qemu-system"], "ns")}\n\n`);
+  const against = ratios(cpuRows, "ours", "qemu-system").filter((v) => v !== undefined);
+  writeFileSync(values.json ?? join(root, "build/bench/results.json"), `${JSON.stringify({ engine: values.engine, runs, cpu: cpuRows, os: osRows, geometricMean: against.length > 0 ? geometricMean(against) : null }, null, 1)}\n`);
+}
+
+try {
+  await main();
+} catch (e) {
+  process.stderr.write(`${(e as Error).message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,106 @@
+// Who runs the suite: our machine, QEMU's with Debian's kernel, QEMU's user mode, and the processor itself.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type CpioEntry, packCpio, S_IFREG } from "../cpio.ts";
+import { MarkerReader, type Moment, type Timing } from "./markers.ts";
+
+/** CPU time of a process with all its threads, to the nanosecond; of threads that ended, to a hundredth of a second. */
+function cpuMs(pid: number): number {
+  let ns = 0;
+  try {
+    for (const task of readdirSync(`/proc/${pid}/task`)) ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "latin1").split(" ")[0]);
+  } catch {
+    return NaN;
+  }
+  return ns / 1e6;
+}
+
+/** Starts a process that runs the suite on its standard output. => timings by command, the peak of its memory in MiB */
+export function runSuite(command: string, args: readonly string[], timeoutMs: number): Promise<{ timings: (Timing | undefined)[]; rssMiB: number; tail: string }> {
+  return new Promise((done) => {
+    const child: ChildProcess = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }), pid = child.pid ?? 0;
+    const now = (): Moment => ({ wallMs: performance.now(), cpuMs: cpuMs(pid) }), reader = new MarkerReader(now);
+    let rssMiB = 0, tail = "";
+    child.stdout!.on("data", (bytes: Buffer) => {
+      const text = bytes.toString("latin1");
+      tail = (tail + text).slice(-600);
+      reader.push(text);
+      if (text.includes("END")) rssMiB = Math.max(rssMiB, residentMiB(pid));
+    });
+    child.stderr!.on("data", (bytes: Buffer) => { tail = (tail + bytes.toString("latin1")).slice(-600); });
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    child.on("close", () => {
+      clearTimeout(timer);
+      done({ timings: reader.timings, rssMiB, tail });
+    });
+    child.on("error", (e) => { tail = String(e); });
+  });
+}
+
+function residentMiB(pid: number): number {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
+  }
+}
+
+export const hasCommand = (name: string): boolean => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0;
+
+/** Everything the suite needs, as files of an initial RAM disk: programs, shell, tools, and the list of commands. */
+export function suiteFiles(root: string, list: readonly string[]): CpioEntry[] {
+  const file = (path: string, from: string): CpioEntry => ({ path, mode: S_IFREG | 0o755, data: readFileSync(from) });
+  const bench = join(root, "build/guest/bench"), bin = join(root, "build/guest/bin");
+  return [
+    ...readdirSync(bench).map((f) => file(`bench/${f}`, join(bench, f))), ...["sh", "ls", "wc", "true"].map((f) => file(`bin/${f}`, join(bin, f))),
+    { path: "suite.txt", mode: S_IFREG | 0o644, data: new TextEncoder().encode(`${list.join("\n")}\n`) },
+    { path: "dev/.keep", mode: S_IFREG | 0o644, data: new Uint8Array(0) },
+  ];
+}
+
+/** Our machine in a process of its own. */
+export function ourCommand(root: string, folder: string, engine: string): { command: string; args: string[] } {
+  return {
+    command: process.execPath,
+    args: [join(root, "tools/bin/loanword.mjs"), "boot", "--engine", engine, "--mem", "512M", "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
+  };
+}
+
+export function qemuSystemCommand(kernel: string, initrd: string): { command: string; args: string[] } {
+  return {
+    command: "qemu-system-riscv64",
+    args: ["-M", "virt", "-m", "512M", "-nographic", "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet loglevel=0 rdinit=/bench/suite"],
+  };
+}
+
+/** One program by itself: under qemu-riscv64, or native. */
+export function timeProgram(command: string, args: readonly string[]): { ms: number; output: string; status: number } {
+  const began = performance.now(), r = spawnSync(command, args, { encoding: "latin1" }), wall = performance.now() - began;
+  return { ms: wall, output: r.stdout.trim(), status: r.status ?? -1 };
+}
+
+/** Compiles the kernels for this processor. => the folder, or null without a compiler */
+export function nativePrograms(root: string, names: readonly string[]): string | null {
+  const out = join(root, "build/bench/native");
+  mkdirSync(out, { recursive: true });
+  for (const name of names) {
+    // The same contraction of a * b + c as the guest's compiler does, so that the results are the same bits.
+    const fma = process.arch === "x64" ? ["-mfma"] : [];
+    const r = spawnSync("gcc", ["-O2", ...fma, "-ffp-contract=fast", "-w", "-o", join(out, name), join(root, "guest/bench", `${name}.c`), "-lm"], { stdio: "ignore" });
+    if (r.status !== 0) return null;
+  }
+  return out;
+}
+
+/** The folder that our guest sees as /bench, for a list of commands. */
+export function writeFolder(root: string, folder: string, list: readonly string[]): void {
+  mkdirSync(folder, { recursive: true });
+  const bench = join(root, "build/guest/bench");
+  for (const f of readdirSync(bench)) writeFileSync(join(folder, f), readFileSync(join(bench, f)), { mode: 0o755 });
+  writeFileSync(join(folder, "suite.txt"), `${list.join("\n")}\n`);
+}
+
+export function writeInitrd(root: string, path: string, list: readonly string[]): void {
+  writeFileSync(path, packCpio(suiteFiles(root, list)));
+}
