@@ -148,14 +148,14 @@ export class Machine implements PowerSwitch {
    * => "idle": the hart waits and only outside input can wake it
    */
   run(maxInsns: number): "budget" | "halted" | "idle" {
-    const { clock, hart } = this, end = clock.now + maxInsns;
+    const { clock, hart } = this, end = clock.now + maxInsns * clock.nsPerInsn;
     for (;;) {
       if (this.resetWanted) this.reset();
       if (this.halted !== null) return "halted";
       clock.fire();
-      const left = end - clock.now;
+      const left = clock.insnsUntil(end);
       if (left <= 0) return "budget";
-      const stop = hart.run(Math.min(left, clock.nsToNextAlarm(), SLICE_MAX));
+      const stop = hart.run(Math.min(left, clock.insnsUntil(clock.nextAlarm()), SLICE_MAX));
       if (stop !== STOP_WFI) continue;
       if (clock.nextAlarm() === Infinity) return "idle";
       clock.skipTo(Math.min(end, clock.nextAlarm()));

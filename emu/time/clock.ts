@@ -1,6 +1,7 @@
-// The virtual clock. One retired instruction is one nanosecond; waiting skips ahead. Nothing here reads the host's time.
+// The virtual clock. One retired instruction is one nanosecond, unless the clock is to follow the host's: then less, so that
+// a fast guest is never ahead of it. Waiting skips ahead. Nothing here reads the host's time.
 //
-//   now = instructions retired by the hart + nanoseconds skipped while it waited
+//   now = instructions retired by the hart * nsPerInsn + nanoseconds skipped
 //   mtime = now / 100, the 10 MHz timebase of the board
 //
 // Alarms are kept as a sorted list: a machine has a handful (CLINT, stimecmp, a few devices).
@@ -36,6 +37,8 @@ export class Alarm {
 
 export class VirtualClock {
   private readonly counter: InsnCounter;
+  /** A power of two, so that times are exact. => set before the machine runs */
+  nsPerInsn = 1;
   /** Nanoseconds that passed without instructions. */
   skippedNs = 0;
   /** Armed alarms, earliest first; equal times in the order they were set, so that a run repeats exactly. */
@@ -49,7 +52,7 @@ export class VirtualClock {
 
   /** Nanoseconds since reset. */
   get now(): number {
-    return this.counter.instret + this.skippedNs;
+    return this.counter.instret * this.nsPerInsn + this.skippedNs;
   }
 
   /** The board's timer: 10 MHz ticks. */
@@ -68,9 +71,9 @@ export class VirtualClock {
     return first === undefined ? Infinity : first.atNs;
   }
 
-  /** => nanoseconds, hence instructions, until the earliest alarm; 0 when one is due; Infinity without alarms */
-  nsToNextAlarm(): number {
-    return Math.max(0, this.nextAlarm() - this.now);
+  /** => instructions that may retire before a time is reached; 0 when it is; Infinity for no time */
+  insnsUntil(ns: number): number {
+    return Math.max(0, Math.ceil((ns - this.now) / this.nsPerInsn));
   }
 
   /** Runs the alarms that are due, earliest first. An alarm set to a due time by a callback runs too. */

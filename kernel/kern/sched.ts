@@ -166,7 +166,7 @@ export class Scheduler implements Runnable {
   /** Alarms, callouts and interrupts that are due. */
   private events(): void {
     const { k } = this, { clock } = k.hal.machine;
-    if (clock.nsToNextAlarm() <= 0) clock.fire();
+    if (clock.nextAlarm() <= clock.now) clock.fire();
     k.callouts.run(clock.now);
     k.hal.serviceInterrupts();
   }
@@ -229,7 +229,7 @@ export class Scheduler implements Runnable {
   private eventInsn(): number {
     const { k } = this, { machine } = k.hal;
     this.isStale = false;
-    return Math.min(machine.clock.nextAlarm(), k.callouts.next()) - machine.clock.now + machine.hart.instret;
+    return machine.clock.insnsUntil(Math.min(machine.clock.nextAlarm(), k.callouts.next())) + machine.hart.instret;
   }
 
   /** User code of `t`. */

@@ -12,6 +12,8 @@ export interface Runnable {
 }
 
 const SLICE_MIN = 20_000, SLICE_MAX = 4_000_000;
+/** In time with the host an instruction takes this long: no guest runs faster, and what it is behind by is skipped. */
+const HOST_NS_PER_INSN = 1 / 16;
 /** How far the guest may be ahead before we sleep; timers of the host are no finer. */
 const AHEAD_NS_MAX = 2_000_000;
 
@@ -40,7 +42,9 @@ export class Pacer {
   /** Runs until the machine halts, or until told to stop. => how it ended */
   async run(): Promise<"halted" | "stopped"> {
     const { machine, clock: mode, stopped } = this.options, { clock } = machine;
-    const start = process.hrtime.bigint(), origin = clock.now;
+    const start = process.hrtime.bigint();
+    if (mode === "host") clock.nsPerInsn = HOST_NS_PER_INSN;
+    const origin = clock.now;
     const hostNow = (): number => origin + Number(process.hrtime.bigint() - start);
     let slice = mode === "host" ? SLICE_MIN : SLICE_MAX;
     while (!stopped()) {
@@ -49,7 +53,7 @@ export class Pacer {
       if (why === "halted") return "halted";
       if (mode === "host") {
         // Time that passes without instructions is a waiting guest: short slices then, or it would run far ahead.
-        const busy = machine.hart.instret - insnsBefore >= (clock.now - timeBefore) / 2;
+        const busy = (machine.hart.instret - insnsBefore) * clock.nsPerInsn >= (clock.now - timeBefore) / 2;
         slice = busy ? Math.min(slice * 2, SLICE_MAX) : SLICE_MIN;
         await this.keepTime(hostNow, why === "idle");
       } else if (why === "idle") await this.sleep(Infinity);

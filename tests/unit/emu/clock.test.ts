@@ -18,7 +18,7 @@ test("alarms fire in order of time, and of setting when times are equal", () => 
   clock.alarm(() => fired.push("late")).set(30);
   clock.alarm(() => fired.push("first")).set(10);
   clock.alarm(() => fired.push("second")).set(10);
-  assert.is(clock.nsToNextAlarm(), 10);
+  assert.is(clock.insnsUntil(clock.nextAlarm()), 10);
   counter.instret = 9;
   clock.fire();
   assert.equal(fired, []);
@@ -26,6 +26,20 @@ test("alarms fire in order of time, and of setting when times are equal", () => 
   clock.fire();
   assert.equal(fired, ["first", "second"]);
   assert.is(clock.nextAlarm(), 30);
+});
+
+test("instructions that take a part of a nanosecond bring alarms later, never early", () => {
+  const { counter, clock } = fixture();
+  clock.nsPerInsn = 1 / 16;
+  let fired = 0;
+  clock.alarm(() => fired++).set(10.5);
+  assert.is(clock.insnsUntil(clock.nextAlarm()), 168);
+  counter.instret = 167;
+  clock.fire();
+  assert.is(fired, 0);
+  counter.instret = 168;
+  clock.fire();
+  assert.is(fired, 1);
 });
 
 test("an alarm that becomes the earliest says so", () => {
