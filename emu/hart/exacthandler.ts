@@ -8,9 +8,9 @@ import { CELL, CELL_OP, CELLS, DATA_BANK, ENTRY_OF_BIAS, IP, LEFT, PC, REC_IMM, 
 /** Why generated code returned. COLD, of the fast function alone: the instruction at IP needs the exact one; FETCH: at PC. */
 export const RUN_BUDGET = 0, RUN_TRAP = 1, RUN_LEAVE = 2, RUN_COLD = 3, RUN_FETCH = 4;
 
-/** Functions that the module imports; the last three only with the translator. */
+/** Functions that the module imports; the last four only with the translator. */
 export const FN_DATA_MISS = 0, FN_FETCH_MISS = 1, FN_SYSTEM = 2, FN_DECODE = 3, FN_CROSS = 4, FN_ILLEGAL = 5, FN_RAISE = 6, FN_COLD_FLOAT = 7,
-  FN_REGION_MISS = 8, FN_HOT = 9, FN_VERIFY = 10;
+  FN_REGION_MISS = 8, FN_HOT = 9, FN_VERIFY = 10, FN_REGION_FLOAT = 11;
 
 export class ExactHandler extends Handler {
   private exit(why: number, extra = 0): void {

@@ -244,6 +244,8 @@ export abstract class Handler implements Builder {
     this.ended = true;
   }
 
+  csr(): null { return null; }
+
   trap(cause: number, tval: V): void {
     this.raise(cause, tval);
     this.ended = true;

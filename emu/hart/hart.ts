@@ -91,7 +91,7 @@ export class Hart {
     const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536, { jit: engine !== null, fusedMadd: hasFusedMadd() });
     const translator = engine === null ? {} : {
       table: engine.table, regionMiss: (kind: number) => privileged.regionMiss(kind), hot: (record: number) => engine.hot(record),
-      verify: (record: number) => engine.verify(record),
+      verify: (record: number) => engine.verify(record), regionFloat: (op: number, record: number) => (this.coldFloat.perform(op, record) ? 0 : 1),
     };
     const env = {
       ...translator,
@@ -107,7 +107,8 @@ export class Hart {
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env });
     this.wasmRun = instance.exports["run"] as (left: number) => number;
-    if (engine !== null) engine.connect({ go: instance.exports["go"]!, miss: instance.exports["miss"]!, stop: instance.exports["stop"]! });
+    const core = (name: string): WebAssembly.ExportValue => instance.exports[name]!;
+    if (engine !== null) engine.connect({ go: core("go"), miss: core("miss"), stop: core("stop"), float: core("float") });
   }
 
   private cross(record: number): number {

@@ -22,10 +22,10 @@
 import { rows } from "../isa/table.ts";
 import { Emitter, I32, I64, ModuleBuilder } from "../jit/wasm.ts";
 import {
-  ExactHandler, FN_DATA_MISS, FN_FETCH_MISS, FN_HOT, FN_REGION_MISS, FN_VERIFY, RUN_BUDGET, RUN_COLD, RUN_FETCH, RUN_LEAVE, RUN_TRAP,
+  ExactHandler, FN_DATA_MISS, FN_FETCH_MISS, FN_HOT, FN_REGION_FLOAT, FN_REGION_MISS, FN_VERIFY, RUN_BUDGET, RUN_COLD, RUN_FETCH, RUN_LEAVE, RUN_TRAP,
 } from "./exacthandler.ts";
 import { FastHandler } from "./fasthandler.ts";
-import { GO_PARAMS, goFunction, MISS_PARAMS, missFunction, REGION_PARAMS, REGION_RESULTS, runFunction, STOP_PARAMS, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
+import { FLOAT_PARAMS, GO_PARAMS, goFunction, MISS_PARAMS, missFunction, REGION_PARAMS, REGION_RESULTS, runFunction, STOP_PARAMS, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
 import { emitCount, LocalPool, type Locals } from "./handler.ts";
 import { CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_VA } from "./layout.ts";
 import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ENTER, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
@@ -151,6 +151,7 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
     m.importFunction("regionMiss", [I32], [I32]);
     m.importFunction("hot", [I32], []);
     m.importFunction("verify", [I32], [I32]);
+    m.importFunction("regionFloat", FLOAT_PARAMS, [I32]);
   }
   const slow = m.nextFunction, fast = slow + 1, exact = slow + 2;
   m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart));
@@ -163,6 +164,7 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
     m.addFunction(GO_PARAMS, REGION_RESULTS, goFunction(hart, type), "go");
     m.addFunction(MISS_PARAMS, REGION_RESULTS, missFunction(hart, FN_REGION_MISS), "miss");
     m.addFunction(STOP_PARAMS, [], stopFunction(hart), "stop");
+    m.addFunction(FLOAT_PARAMS, [I32], new Emitter(2).get(0).get(1).call(FN_REGION_FLOAT), "float");
   }
   return m.bytes();
 }

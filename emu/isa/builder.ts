@@ -56,6 +56,8 @@ export interface Builder {
   jump(target: V): void;
   /** Raises an exception. */
   trap(cause: number, tval: V): void;
+  /** CSR number and rs1 field of a CSR instruction, or null where they are known only when it runs. */
+  csr(): { number: number; source: number } | null;
   /** ecall's cause depends on the privilege: TypeScript decides. */
   system(): void;
 

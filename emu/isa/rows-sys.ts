@@ -1,6 +1,6 @@
 // Atomics, fences, CSR instructions and the privileged instructions.
 import { CAUSE_BREAKPOINT, KIND_AMO, KIND_LR } from "../hart/cold.ts";
-import { RESERVATION, RESERVED_VALUE } from "../hart/layout.ts";
+import { FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, RESERVATION, RESERVED_VALUE } from "../hart/layout.ts";
 import type { Op } from "../jit/wasm.ts";
 import type { Builder, Row, Semantics, V } from "./builder.ts";
 
@@ -65,14 +65,48 @@ const atomicRows: Row[] = [
 
 const cold = (name: string, match: number, mask: number, args: string, ext = "zicsr"): Row => ({ name, match, mask, args, ext, sem: (c) => c.system() });
 
+const FFLAGS_CSR = 1, FRM_CSR = 2, FCSR = 3;
+type CsrOp = "write" | "set" | "clear";
+
+/** fflags, frm and fcsr, where the instruction is known: numeric code saves and restores them in its loops. */
+function floatCsr(c: Builder, n: number, op: CsrOp, operand: V, writes: boolean): void {
+  c.needFloat();
+  const flags = c.let(c.field("i32.load", FFLAGS)), mode = c.let(c.field("i32.load", FRM)), value = c.let(operand);
+  const old = c.let(n === FFLAGS_CSR ? flags : n === FRM_CSR ? mode : c.op("i32.or", c.op("i32.shl", mode, c.i32(5)), flags));
+  if (writes) {
+    const next = c.let(op === "write" ? value : op === "set" ? c.op("i32.or", old, value) : c.op("i32.and", old, c.op("i32.xor", value, c.i32(-1))));
+    const newFlags = n === FRM_CSR ? flags : c.let(c.op("i32.and", next, c.i32(31)));
+    const newMode = n === FFLAGS_CSR ? mode : c.let(c.op("i32.and", n === FCSR ? c.op("i32.shr_u", next, c.i32(5)) : next, c.i32(7)));
+    const nx = c.let(c.op("i32.and", newFlags, c.i32(1)));
+    c.setField("i32.store", FFLAGS, newFlags);
+    c.setField("i32.store", FRM, newMode);
+    c.setField("i32.store", FP_FAST_RNE, nx);
+    c.setField("i32.store", FP_FAST_DYN, c.op("i32.and", nx, c.op("i32.eqz", newMode)));
+    c.setField("i32.store", FS, c.i32(3));
+  }
+  c.setX(c.op("i64.extend_i32_u", old));
+}
+
+/** A CSR instruction: TypeScript's, but for the floating-point ones where their number is known. */
+const csr = (name: string, funct3: number, op: CsrOp, immediate: boolean): Row => ({
+  name, match: 0x73 | (funct3 << 12), mask: 0x707f, args: immediate ? "rd,csr,zimm" : "rd,csr,rs1", ext: "zicsr",
+  sem: (c) => {
+    const known = c.csr();
+    if (known === null || !isFloatCsr(known.number)) return c.system();
+    floatCsr(c, known.number, op, immediate ? c.i32(known.source) : c.w("rs1"), op === "write" || known.source !== 0);
+  },
+});
+
+export const isFloatCsr = (n: number): boolean => n >= FFLAGS_CSR && n <= FCSR;
+
 const systemRows: Row[] = [
   // One hart: memory is in program order, and devices answer at once.
   { name: "fence", match: 0x0f, mask: 0x707f, args: "fence", ext: "i", sem: () => {} },
   cold("fence.i", 0x100f, 0x707f, "", "zifencei"),
   cold("ecall", 0x73, EXACT, "", "i"),
   { name: "ebreak", match: 0x100073, mask: EXACT, args: "", ext: "i", sem: (c) => c.trap(CAUSE_BREAKPOINT, c.pc()) },
-  cold("csrrw", 0x1073, 0x707f, "rd,csr,rs1"), cold("csrrs", 0x2073, 0x707f, "rd,csr,rs1"), cold("csrrc", 0x3073, 0x707f, "rd,csr,rs1"),
-  cold("csrrwi", 0x5073, 0x707f, "rd,csr,zimm"), cold("csrrsi", 0x6073, 0x707f, "rd,csr,zimm"), cold("csrrci", 0x7073, 0x707f, "rd,csr,zimm"),
+  csr("csrrw", 1, "write", false), csr("csrrs", 2, "set", false), csr("csrrc", 3, "clear", false),
+  csr("csrrwi", 5, "write", true), csr("csrrsi", 6, "set", true), csr("csrrci", 7, "clear", true),
   cold("mret", 0x30200073, EXACT, "", "s"), cold("sret", 0x10200073, EXACT, "", "s"), cold("wfi", 0x10500073, EXACT, "", "s"),
   cold("sfence.vma", 0x12000073, 0xfe007fff | 0, "rs1,rs2", "s"),
 ];

@@ -3,20 +3,23 @@
 //
 //   go      from a region to the code at pc: through the fetch TLB, the page's records and the entry's cell to the function
 //   miss    a data access that the TLB does not hold
+//   float   a floating-point operation done exactly by TypeScript
 //   stop    leaves pc and the instructions left where TypeScript finds them
 //   run     the interpreter, and regions where it meets them
 import { RUN_BUDGET, RUN_COLD } from "../hart/exacthandler.ts";
+import { KIND_AMO, KIND_SIZE, KIND_STORE } from "../hart/cold.ts";
 import {
-  CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, ENTRY_OF_BIAS, EPOCH, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY,
-  FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA,
+  ADDEND, CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, ENTRY_OF_BIAS, EPOCH, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY,
+  FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE,
 } from "../hart/layout.ts";
 import { OP_ENTER } from "../hart/ops.ts";
 import { Emitter, I32, I64 } from "./wasm.ts";
 
 /** A region's function; see translate.ts. */
 export const REGION_PARAMS = [I32, I64, I32] as const, REGION_RESULTS = [I32] as const;
-/** Parameters of go: pc, left, retPc, calls that may nest. Of miss: address, kind, left. Of stop: pc, left. */
-export const GO_PARAMS = [I64, I32, I64, I32] as const, MISS_PARAMS = [I64, I32, I32] as const, STOP_PARAMS = [I64, I32] as const;
+/** Parameters of go: pc, left, retPc, calls that may nest. Of miss: address, kind, left. Of stop: pc, left. Of float: operation, record. */
+export const GO_PARAMS = [I64, I32, I64, I32] as const, MISS_PARAMS = [I64, I32, I32] as const, STOP_PARAMS = [I64, I32] as const,
+  FLOAT_PARAMS = [I32, I32] as const;
 /** Results of a region below 0: the instruction at pc is the interpreter's; go on at pc by whatever means. */
 export const RESULT_PUNT = -1, RESULT_QUIT = -2;
 export const DEPTH_BITS = 10, DEPTH_MASK = (1 << DEPTH_BITS) - 1;
@@ -48,9 +51,16 @@ function cellOf(e: Emitter, ip: number): Emitter {
   return e.get(ip).i32(3).op("i32.shr_u").mem("i32.load16_u", ENTRY_OF_BIAS).i32(CELL).op("i32.mul");
 }
 
+/** Looks once more, for an access that shared a check with others, and asks TypeScript then. */
 export function missFunction(hart: number, regionMiss: number): Emitter {
-  const e = new Emitter(3);
-  e.i32(0).get(0).mem("i64.store", hart + SCRATCH_VA).i32(0).get(2).mem("i32.store", hart + LEFT).get(1).call(regionMiss);
+  const e = new Emitter(3), entry = e.local(I32), [ea, kind, left] = [0, 1, 2];
+  e.get(kind!).i32(KIND_SIZE).op("i32.and").if();
+  e.get(ea!).op("i32.wrap_i64").i32(7).op("i32.shr_u").i32((DATA_ENTRIES - 1) * DATA_ENTRY).op("i32.and").i32(0).mem("i32.load", hart + DATA_BANK).op("i32.add").set(entry);
+  e.get(entry).get(kind!).i32(KIND_STORE | KIND_AMO).op("i32.and").op("i32.eqz").i32(TAG_WRITE).op("i32.mul").op("i32.sub").mem("i64.load", TAG_WRITE);
+  e.get(ea!).get(kind!).i32(KIND_SIZE).op("i32.and").i32(1).op("i32.sub").op("i64.extend_i32_u").op("i64.add").i64(-4096n).op("i64.and").op("i64.eq");
+  e.if().get(entry).mem("i32.load", ADDEND).get(ea!).op("i32.wrap_i64").op("i32.add");
+  e.i32(0).get(left!).mem("i32.store", hart + LEFT).op("return").op("end").op("end");
+  e.i32(0).get(ea!).mem("i64.store", hart + SCRATCH_VA).i32(0).get(left!).mem("i32.store", hart + LEFT).get(kind!).call(regionMiss);
   return e;
 }
 

@@ -15,10 +15,10 @@ import {
   PROFILE_BIAS, RAM_OFFSET, RECORD,
 } from "../hart/layout.ts";
 import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
-import { GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS } from "./core.ts";
+import { FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, type Region } from "./region.ts";
-import { type HostBlock, translateRegion } from "./translate.ts";
+import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
 import { ModuleBuilder } from "./wasm.ts";
 
 /** What the engine asks of the hart's MMU. */
@@ -35,7 +35,7 @@ export interface EngineParts {
 }
 
 /** Exports of the core that regions import. */
-export type CoreExports = Record<"go" | "miss" | "stop", WebAssembly.ExportValue>;
+export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.ExportValue>;
 
 /** A region that was translated. */
 interface Translation {
@@ -48,6 +48,9 @@ interface Translation {
   /** Verifications that failed since the last that did not. */
   refusals: number;
 }
+
+/** What a profiler shows of a region's function. */
+const nameOf = (r: Region, i: number): string => `guest_${(r.entryVa < 0 ? r.entryVa + 2 ** 64 : r.entryVa).toString(16)}_${i}`;
 
 /** Instructions translated in one go: about 2 ms of work. */
 const BATCH_INSNS = 2500;
@@ -65,7 +68,7 @@ export class Engine implements CodeSource {
   private readonly map: CodeMap;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
-  private readonly host: HostBlock;
+  private readonly host: Pick<HostBlock, "hart" | "fusedMadd">;
   private core: CoreExports | null = null;
   private readonly queue: { va: number; ramPage: number }[] = [];
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
@@ -180,17 +183,38 @@ export class Engine implements CodeSource {
   /** One module of several regions. */
   private build(regions: readonly Region[]): void {
     if (this.freeSlots.length < regions.length || this.freeCells.length < 4096) this.flush();
-    const m = new ModuleBuilder(this.memory.buffer.byteLength / 65536);
+    const m = new ModuleBuilder(this.memory.buffer.byteLength / 65536), linked: WebAssembly.ModuleImports = {};
     m.importFunction("go", GO_PARAMS, REGION_RESULTS);
     m.importFunction("miss", MISS_PARAMS, REGION_RESULTS);
     m.importFunction("stop", STOP_PARAMS, []);
-    const bodies = regions.map((r) => translateRegion(r, this.host));
-    bodies.forEach((b, i) => m.addFunction(REGION_PARAMS, REGION_RESULTS, b.emitter, `f${i}`));
+    m.importFunction("float", FLOAT_PARAMS, REGION_RESULTS);
+    // Callees that are translated already are called without a look at the cell's slot.
+    const links = new Map<number, Link>();
+    for (const r of regions) this.linkCallees(r, links, m, linked);
+    const own = m.nextFunction;
+    const bodies = regions.map((r, i) => {
+      const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
+      return translateRegion(r, { ...this.host, link, record: (va) => this.recordOf(va) });
+    });
+    bodies.forEach((b, i) => m.addFunction(REGION_PARAMS, REGION_RESULTS, b.emitter, nameOf(regions[i]!, i)));
     const bytes = m.bytes();
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core } });
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core, ...linked } });
     this.stats.modules++;
     this.stats.wasmBytes += bytes.length;
-    regions.forEach((r, i) => this.install(r, bodies[i]!.needs, instance.exports[`f${i}`] as () => number, Math.round(bytes.length / regions.length)));
+    regions.forEach((r, i) => this.install(r, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
+  }
+
+  /** Imports the functions of callees that have an entry for just this address. */
+  private linkCallees(region: Region, links: Map<number, Link>, m: ModuleBuilder, linked: WebAssembly.ModuleImports): void {
+    for (const va of callTargets(region)) {
+      const record = links.has(va) ? -1 : this.recordOf(va);
+      if (record < 0 || this.u16[record >> 1] !== OP_ENTER) continue;
+      const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!, at = CELLS + cell * CELL;
+      if (this.pcOf(cell) !== va) continue;
+      const name = `to_${va.toString(16)}`;
+      linked[name] = this.table.get(this.i32[(at + CELL_SLOT) >> 2]!) as WebAssembly.ExportValue;
+      links.set(va, { fn: m.importFunction(name, REGION_PARAMS, REGION_RESULTS), cellAt: at, entry: this.i32[(at + CELL_ENTRY) >> 2]! });
+    }
   }
 
   private install(region: Region, needs: Int32Array, f: () => number, wasmBytes: number): void {
@@ -242,8 +266,8 @@ export class Engine implements CodeSource {
       if (this.u16[record >> 1] === OP_ENTER) this.u16[record >> 1] = this.i32[(CELLS + cell * CELL + CELL_OP) >> 2]!;
       this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
       this.i32[(CELLS + cell * CELL + CELL_STAMP) >> 2] = 0;
+      // The cell is not used again before the next flush: callers may still look at its stamp.
       this.ofCell[cell] = null;
-      this.freeCells.push(cell);
     }
     for (const p of t.pages) {
       const set = this.byPage.get(p.ramPage);
@@ -259,6 +283,8 @@ export class Engine implements CodeSource {
   /** Forgets every translation. */
   flush(): void {
     for (const t of [...this.all]) this.drop(t);
+    this.freeCells.length = 0;
+    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
     this.pageVas.clear();
     this.megaVas.clear();
     this.stats.flushes++;

@@ -1,5 +1,6 @@
 // What the translator has to know of an instruction besides its meaning: which registers it reads and writes, and whether
 // it may leave the translated code. All of it follows from its row in the table.
+import { isFloatCsr } from "../isa/rows-sys.ts";
 import { rows } from "../isa/table.ts";
 
 export interface InsnShape {
@@ -14,20 +15,22 @@ export interface InsnShape {
   readonly hasRm: boolean;
   /** It may end the translated code with itself not done: memory accesses and floating point. */
   readonly mayLeave: boolean;
-  /** Always the interpreter's: it changes more than registers and memory. */
+  /** The interpreter's: it changes more than registers and memory. CSR instructions are, but for floating-point CSRs. */
   readonly isCold: boolean;
+  readonly isCsr: boolean;
   /** A plain load or store: rs1 + imm. */
   readonly isAccess: boolean;
+  readonly isStore: boolean;
 }
 
-const COLD = new Set(["fence.i", "ecall", "ebreak", "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "mret", "sret", "wfi", "sfence.vma"]);
+const COLD = new Set(["fence.i", "ecall", "ebreak", "mret", "sret", "wfi", "sfence.vma"]);
 
 const shapes: readonly InsnShape[] = rows.map((r) => {
   const args = r.args.split(","), has = (a: string) => args.includes(a), address = has("i(rs1)") || has("s(rs1)") || has("(rs1)");
   return {
     readsX1: has("rs1") || address, readsX2: has("rs2"), writesX: has("rd"), readsF1: has("fs1"), readsF2: has("fs2"), readsF3: has("fs3"),
-    writesF: has("fd"), isBranch: has("b"), hasRm: has("rm"), mayLeave: address && r.name !== "jalr" || r.ext === "f" || r.ext === "d",
-    isCold: COLD.has(r.name), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"),
+    writesF: has("fd"), isBranch: has("b"), hasRm: has("rm"), mayLeave: address && r.name !== "jalr" || r.ext === "f" || r.ext === "d" || has("csr"),
+    isCold: COLD.has(r.name), isCsr: has("csr"), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"), isStore: has("s(rs1)"),
   };
 });
 
@@ -37,5 +40,13 @@ export function shapeOf(row: number): InsnShape {
 
 /** Whether an instruction is the interpreter's; rounding modes 5 and 6 are reserved. */
 export function isPunted(shape: InsnShape, imm: number): boolean {
-  return shape.isCold || (shape.hasRm && (imm === 5 || imm === 6));
+  return shape.isCold || (shape.isCsr && !isFloatCsr(imm >>> 20)) || (shape.hasRm && (imm === 5 || imm === 6));
+}
+
+const SIZES: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, d: 8 };
+const sizes = rows.map((r, at) => (shapes[at]!.isAccess ? SIZES[r.name.replace(/^f?[ls]|u$/g, "")] ?? 0 : 0));
+
+/** Bytes that a plain load or store moves. */
+export function sizeOfRow(row: number): number {
+  return sizes[row]!;
 }

@@ -4,13 +4,14 @@
 // Nothing cold happens here. Where an instruction needs TypeScript the code leaves with the instruction not done (`punt`),
 // and the interpreter does it.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
-import { KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
+import { GROUP_SIZE_SHIFT, KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
 import { emitFma } from "../hart/fma.ts";
 import { LocalPool } from "../hart/handler.ts";
 import {
-  ADDEND, DATA_ENTRIES, DATA_ENTRY, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, LEFT, TAG_READ, TAG_WRITE,
+  ADDEND, DATA_ENTRIES, DATA_ENTRY, F0, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, LEFT, TAG_READ, TAG_WRITE, X0,
 } from "../hart/layout.ts";
 import { fold, type StaticV } from "./fold.ts";
+import type { Group } from "./group.ts";
 import type { Insn } from "./region.ts";
 import { Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, sizeOf, type WasmType } from "./wasm.ts";
 
@@ -30,6 +31,11 @@ export interface Frame {
   fLocal(r: number): number;
   /** Stores what is dirty and leaves at the instruction. => local `left` counts it as not retired */
   punt(): void;
+  /** The check that the present access shares with others of its block, or null. */
+  sharedCheck(): { group: Group; local: number; isFirst: boolean } | null;
+  /** The present instruction's record. */
+  record(): number;
+  readonly floatFunction: number;
   /** Instructions of the block from this one on. */
   remaining(): number;
 }
@@ -156,9 +162,9 @@ export class StaticBuilder implements Builder {
   }
 
   // ---- memory ----
-  /** Leaves the host offset of a checked access in a local. */
-  private translate(addr: V, size: number, kind: number, tag: number): number {
-    const { e, frame } = this, ea = this.pool.take(I64), entry = this.pool.take(I32), place = this.pool.take(I32);
+  /** Emits the check of `size` bytes at an address; `missed` runs with the TLB's answer no. Leaves their host offset in a local. */
+  private check(addr: V, size: number, tag: number, place: number, missed: (ea: number) => void): void {
+    const { e, frame } = this, ea = this.pool.take(I64), entry = this.pool.take(I32);
     this.put(addr);
     e.tee(ea).op("i32.wrap_i64").i32(INDEX_SHIFT).op("i32.shr_u").i32(INDEX_MASK).op("i32.and").get(frame.bank).op("i32.add").tee(entry);
     e.mem("i32.load", ADDEND).get(ea).op("i32.wrap_i64").op("i32.add").set(place);
@@ -168,25 +174,65 @@ export class StaticBuilder implements Builder {
     e.i64(-4096n).op("i64.and").op("i64.ne");
     e.hint(false);
     e.if();
-    e.get(ea).i32(kind | size).get(frame.left);
+    missed(ea);
+    e.op("end");
+  }
+
+  /** Asks the core for an access, of the address on the stack; leaves translated code when it is the interpreter's. */
+  private askCore(kind: number, place: number): void {
+    const { e, frame } = this;
+    e.i32(kind).get(frame.left);
     if (frame.remaining() > 1) e.i32(frame.remaining() - 1).op("i32.add");
-    e.call(frame.missFunction).tee(place).op("i32.eqz").if();
-    e.i32(0).mem("i32.load", frame.hart + LEFT).i32(1).op("i32.add").set(frame.left);
+    e.call(frame.missFunction).tee(place).op("i32.eqz");
+    e.hint(false);
+    e.if().i32(0).mem("i32.load", frame.hart + LEFT).i32(1).op("i32.add").set(frame.left);
     frame.punt();
-    e.op("end").op("end");
+    e.op("end");
+  }
+
+  /** Leaves the host offset of a checked access in a local. */
+  private translate(addr: V, size: number, kind: number, tag: number): number {
+    const place = this.pool.take(I32);
+    this.check(addr, size, tag, place, (ea) => {
+      this.e.get(ea);
+      this.askCore(kind | size, place);
+    });
     return place;
   }
 
+  /** A plain access. => local with a host offset, and how far behind it the bytes are */
+  private access(op: MemoryOp, addr: V, kind: number): { place: number; delta: number } {
+    const { e, frame } = this, size = sizeOf(op), shared = frame.sharedCheck();
+    if (shared === null) return { place: this.translate(addr, size, kind, kind === KIND_STORE ? TAG_WRITE : TAG_READ), delta: 0 };
+    const { group, local, isFirst } = shared, delta = this.insn.imm - group.low, place = this.pool.take(I32);
+    if (isFirst) {
+      const low = this.op("i64.add", this.x("rs1"), this.i64(BigInt(group.low)));
+      this.check(low, group.high - group.low, group.hasStore ? TAG_WRITE : TAG_READ, local, (ea) => {
+        e.get(ea).i32((group.hasStore ? KIND_STORE : KIND_LOAD) | ((group.high - group.low) << GROUP_SIZE_SHIFT)).get(frame.left);
+        if (frame.remaining() > 1) e.i32(frame.remaining() - 1).op("i32.add");
+        e.call(frame.missFunction).set(local);
+      });
+    }
+    e.get(local).tee(place).op("i32.eqz");
+    e.hint(false);
+    e.if();
+    this.put(addr);
+    this.askCore(kind | size, place);
+    if (delta > 0) e.get(place).i32(delta).op("i32.sub").set(place);
+    e.op("end");
+    return { place, delta };
+  }
+
   load(op: MemoryOp, addr: V): V {
-    const place = this.translate(addr, sizeOf(op), KIND_LOAD, TAG_READ);
-    return this.value(I64, (e) => e.get(place).mem(op, 0));
+    const { place, delta } = this.access(op, addr, KIND_LOAD);
+    return this.value(I64, (e) => e.get(place).mem(op, delta));
   }
 
   store(op: MemoryOp, addr: V, value: V): void {
-    const place = this.translate(addr, sizeOf(op), KIND_STORE, TAG_WRITE);
+    const { place, delta } = this.access(op, addr, KIND_STORE);
     this.e.get(place);
     this.put(value);
-    this.e.mem(op, 0);
+    this.e.mem(op, delta);
   }
 
   place(addr: V, sizeBytes: 4 | 8, kind: number): V {
@@ -217,6 +263,7 @@ export class StaticBuilder implements Builder {
   branch(cond: V): void { this.jumpTaken = { kind: "branch", cond: cond as StaticV }; }
   jumpRelative(): void { this.jumpTaken = { kind: "relative" }; }
   jump(target: V): void { this.jumpTaken = { kind: "jump", target: this.op("i64.and", target, this.i64(-2n)) }; }
+  csr(): { number: number; source: number } { return { number: this.insn.imm >>> 20, source: this.insn.rs1 }; }
   trap(): void { this.leave(); }
   system(): void { this.leave(); }
 
@@ -271,7 +318,25 @@ export class StaticBuilder implements Builder {
     this.setField("i32.store", FS, this.i32(3));
   }
 
-  coldFloat(): void { this.leave(); }
+  /** Done exactly by TypeScript, in place: operands and result go through the hart's block. */
+  coldFloat(op: number): void {
+    const { e, frame, insn } = this, { shape } = insn;
+    const putF = (r: number) => e.i32(0).get(frame.fLocal(r)).mem("f64.store", frame.hart + F0 + 8 * r);
+    if (shape.readsF1) putF(insn.rs1);
+    if (shape.readsF2) putF(insn.rs2);
+    if (shape.readsF3) putF(insn.rs3);
+    if (shape.readsX1 && insn.rs1 !== 0) e.i32(0).get(frame.xLocal(insn.rs1)).mem("i64.store", frame.hart + X0 + 8 * insn.rs1);
+    e.i32(op).i32(frame.record()).call(frame.floatFunction);
+    e.hint(false);
+    e.if();
+    this.leave();
+    e.op("end");
+    if (shape.writesF) e.i32(0).mem("f64.load", frame.hart + F0 + 8 * insn.rd).set(frame.fLocal(insn.rd));
+    else if (insn.rd !== 0) {
+      this.known.delete(insn.rd);
+      e.i32(0).mem("i64.load", frame.hart + X0 + 8 * insn.rd).set(frame.xLocal(insn.rd));
+    }
+  }
 
   fma(a: V, b: V, c: V): V {
     const inputs = [a, b, c].map((v) => {

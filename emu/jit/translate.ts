@@ -13,19 +13,21 @@
 //     quit       the budget may not last to the next check (result -2)
 import { DEPTH_BITS, DEPTH_MASK, RESULT_PUNT, RESULT_QUIT } from "./core.ts";
 import { type Flow, analyse, budgetNeeds } from "./flow.ts";
+import { type Group, groupAccesses } from "./group.ts";
 import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Region } from "./region.ts";
 import { type Frame, StaticBuilder } from "./staticbuilder.ts";
 import { loopHeads, type Part, structureOf } from "./structure.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
-import { rows } from "../isa/table.ts";
-import { DATA_BANK, F0, X0 } from "../hart/layout.ts";
+import { rowNamed, rows } from "../isa/table.ts";
+import { CELL_STAMP, DATA_BANK, EPOCH, F0, X0 } from "../hart/layout.ts";
 
 /** Parameters of a region's function. */
 const LEFT_ARG = 0, RET_ARG = 1, HOW_ARG = 2;
 /** What a region's module imports of the core, in this order. */
-export const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2;
+export const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2, CORE_FLOAT = 3;
 
 const TABLE_MAX = 1024;
+const ROW_JAL = rowNamed("jal"), ROW_AUIPC = rowNamed("auipc");
 
 /** Where a jump to a block goes: a label, and whether the label is a loop with several heads. */
 interface Target { readonly depth: number; readonly select: boolean }
@@ -35,7 +37,14 @@ export interface HostBlock {
   /** Byte offset of the hart's block. */
   readonly hart: number;
   readonly fusedMadd: boolean;
+  /** How a call to an address may go without a look-up, or null. */
+  link(va: number): Link | null;
+  /** The record of an instruction. */
+  record(va: number): number;
 }
+
+/** A callee: its function in the module, the cell that must be stamped with the epoch (-1: none), CELL_ENTRY of it. */
+export interface Link { readonly fn: number; readonly cellAt: number; readonly entry: number }
 
 class RegionEmitter implements Frame {
   readonly e = new Emitter(3);
@@ -68,8 +77,16 @@ class RegionEmitter implements Frame {
 
   readonly fusedMadd: boolean;
 
+  readonly floatFunction = CORE_FLOAT;
+  private readonly host: HostBlock;
+  /** By place in the block: shared checks, and the locals that hold what they found. */
+  private groups: (Group | null)[] = [];
+  private readonly groupLocals: number[] = [];
+  private groupNumbers = new Map<Group, number>();
+
   constructor(region: Region, host: HostBlock) {
     this.region = region;
+    this.host = host;
     this.hart = host.hart;
     this.fusedMadd = host.fusedMadd;
     this.parts = structureOf(region);
@@ -214,6 +231,8 @@ class RegionEmitter implements Frame {
     }
     if (block.insns.length > 0) e.get(LEFT_ARG).i32(block.insns.length).op("i32.sub").set(LEFT_ARG);
     builder.beginBlock();
+    this.groups = groupAccesses(block.insns);
+    this.groupNumbers = new Map();
     for (const insn of block.insns) {
       builder.begin(insn);
       rows[insn.row]!.sem(builder);
@@ -222,6 +241,19 @@ class RegionEmitter implements Frame {
       this.at++;
     }
     this.emitEnd(block, next);
+  }
+
+  sharedCheck(): { group: Group; local: number; isFirst: boolean } | null {
+    const group = this.groups[this.at] ?? null;
+    if (group === null) return null;
+    const isFirst = !this.groupNumbers.has(group), n = this.groupNumbers.get(group) ?? this.groupNumbers.size;
+    this.groupNumbers.set(group, n);
+    if (n === this.groupLocals.length) this.groupLocals.push(this.e.local(I32));
+    return { group, local: this.groupLocals[n]!, isFirst };
+  }
+
+  record(): number {
+    return this.host.record(this.block.insns[this.at]!.va);
   }
 
   remaining(): number {
@@ -308,12 +340,42 @@ class RegionEmitter implements Frame {
     e.if();
     this.leave();
     e.op("end");
-    e.get(this.pc).get(LEFT_ARG).i64(BigInt(retVa)).get(HOW_ARG).i32(DEPTH_MASK).op("i32.and").i32(1).op("i32.sub").call(CORE_GO).tee(LEFT_ARG);
+    this.emitCallee(block, retVa);
     e.i32(0).op("i32.lt_s");
     e.hint(false);
     e.if().get(LEFT_ARG).op("return").op("end");
     this.load(site.id);
     this.edge(retVa, next, 0);
+  }
+
+  /** The call itself. Leaves its result in `left`, and on the stack. => what is dirty is stored; one call may nest at least */
+  private emitCallee(block: Block, retVa: number): void {
+    const { e, hart } = this, target = callTarget(block), link = target === null ? null : this.host.link(target);
+    const nested = () => e.get(HOW_ARG).i32(DEPTH_MASK).op("i32.and").i32(1).op("i32.sub");
+    const go = () => {
+      e.get(this.pc).get(LEFT_ARG).i64(BigInt(retVa));
+      nested().call(CORE_GO);
+    };
+    if (link === null) go();
+    else {
+      const direct = () => {
+        e.get(LEFT_ARG).i64(BigInt(retVa));
+        nested();
+        if (link.entry !== 0) e.i32(link.entry).op("i32.or");
+        e.call(link.fn);
+      };
+      if (link.cellAt < 0) direct();
+      else {
+        e.i32(0).mem("i32.load", link.cellAt + CELL_STAMP).i32(0).mem("i32.load", hart + EPOCH).op("i32.eq");
+        e.hint(true);
+        e.if(I32);
+        direct();
+        e.op("else");
+        go();
+        e.op("end");
+      }
+    }
+    e.tee(LEFT_ARG);
   }
 
   private emitIndirect(block: Block): void {
@@ -352,6 +414,21 @@ class RegionEmitter implements Frame {
       });
     }
   }
+}
+
+/** Where a call goes, when its instruction, or auipc before it, says so. */
+function callTarget(block: Block): number | null {
+  const { insns } = block, last = insns.at(-1)!;
+  if (last.row === ROW_JAL) return last.va + last.imm;
+  const before = insns.at(-2);
+  if (before === undefined || before.row !== ROW_AUIPC || before.rd !== last.rs1) return null;
+  const target = before.va + before.imm + last.imm;
+  return target % 2 === 0 ? target : null;
+}
+
+/** Addresses that the region calls. */
+export function callTargets(region: Region): number[] {
+  return [...new Set(region.blocks.filter((b) => b.end === END_CALL).map(callTarget).filter((va) => va !== null))];
 }
 
 /** The body of a region's function, and by block how many instructions must be left to enter it. */

@@ -322,7 +322,21 @@ export class ModuleBuilder {
       ...section(7, this.exports.map((e) => withUleb([...text(e.name), 0], e.index))),
       ...this.hintSection(),
       ...section(10, this.functions.flatMap((f) => [withUleb([], f.body.length), f.body]), this.functions.length),
+      ...this.nameSection(),
     ]);
+  }
+
+  /** Names of functions, for profilers: those that they are exported by. */
+  private nameSection(): Uint8Array[] {
+    const names: number[] = [], body = text("name");
+    uleb(names, this.exports.length);
+    for (const { name, index } of this.exports) {
+      uleb(names, index);
+      names.push(...text(name));
+    }
+    body.push(1);
+    uleb(body, names.length);
+    return [new Uint8Array(withUleb([0], body.length + names.length)), new Uint8Array([...body, ...names])];
   }
 
   /** The custom section of branch hints. For each function with some: offset, a length of 1, and 1 for likely. */

@@ -7,7 +7,7 @@
 //      --bus--> RAM: fill the TLB; device: do it here
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE, CAUSE_LOAD_ACCESS, CAUSE_LOAD_PAGE, CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE } from "../hart/csrnum.ts";
 import type { Bus } from "../bus/bus.ts";
-import { KIND_AMO, KIND_LR, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_TRAP } from "../hart/cold.ts";
+import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_LR, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_TRAP } from "../hart/cold.ts";
 import { DATA_BANK, FETCH_BANK, FETCH_IN_BANK, PC, RAM_OFFSET, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE } from "../hart/layout.ts";
 import { PMP_MIXED, PMP_R, PMP_W, PMP_X, type Pmp } from "../hart/pmp.ts";
 import type { AccessSize } from "../dev/device.ts";
@@ -187,7 +187,8 @@ export class Mmu {
 
   /** Translated code missed the TLB at SCRATCH_VA. => host offset of the bytes, or 0: the interpreter has to do it */
   regionMiss(kind: number): number {
-    const { words, block } = this, size = kind & KIND_SIZE;
+    // The bytes of a group of accesses count as one.
+    const { words, block } = this, size = (kind & KIND_SIZE) || kind >> GROUP_SIZE_SHIFT;
     const lo = words[(block + SCRATCH_VA) >> 2]!, hi = words[(block + SCRATCH_VA + 4) >> 2]!, offset = lo & 4095;
     const access = (kind & (KIND_STORE | KIND_AMO)) !== 0 ? ACCESS_STORE : ACCESS_LOAD;
     if (offset + size > 4096 || this.locate(lo, hi, access) !== WALK_OK) return 0;
