@@ -191,7 +191,8 @@ export class Engine implements CodeSource {
     // Callees that are translated already are called without a look at the cell's slot.
     const links = new Map<number, Link>();
     for (const r of regions) this.linkCallees(r, links, m, linked);
-    const own = m.nextFunction;
+    const own = m.nextFunction, firstCells = regions.map(() => this.freeCells.pop()!);
+    regions.forEach((r, i) => { if (!links.has(r.entryVa)) links.set(r.entryVa, { fn: own + i, cellAt: CELLS + firstCells[i]! * CELL, entry: 0 }); });
     const bodies = regions.map((r, i) => {
       const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
       return translateRegion(r, { ...this.host, link, record: (va) => this.recordOf(va) });
@@ -201,7 +202,7 @@ export class Engine implements CodeSource {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core, ...linked } });
     this.stats.modules++;
     this.stats.wasmBytes += bytes.length;
-    regions.forEach((r, i) => this.install(r, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
+    regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
   }
 
   /** Imports the functions of callees that have an entry for just this address. */
@@ -217,7 +218,7 @@ export class Engine implements CodeSource {
     }
   }
 
-  private install(region: Region, needs: Int32Array, f: () => number, wasmBytes: number): void {
+  private install(region: Region, firstCell: number, needs: Int32Array, f: () => number, wasmBytes: number): void {
     for (const p of region.pages) this.code.recordsOf(p.ramPage);
     const slot = this.freeSlots.pop()!, epoch = this.epochs[this.context]!;
     const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], refusals: 0 };
@@ -227,7 +228,7 @@ export class Engine implements CodeSource {
       // Another region's entry stays: both are right.
       if (record < 0 || this.u16[record >> 1] === OP_ENTER) return;
       if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
-      const cell = this.freeCells.pop()!, at = (CELLS + cell * CELL) >> 2, { i32 } = this;
+      const cell = n === 0 ? firstCell : this.freeCells.pop()!, at = (CELLS + cell * CELL) >> 2, { i32 } = this;
       i32[at + CELL_STAMP / 4] = epoch;
       i32[at + CELL_SLOT / 4] = slot;
       i32[at + CELL_NEED / 4] = needs[id]!;

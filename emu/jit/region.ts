@@ -63,6 +63,8 @@ const INSNS_MAX = 1500, BLOCKS_MAX = 400, CANDIDATES_MAX = 160;
 const JUMP_FAR = 1 << 15;
 /** Indirect targets are looked for so far around what is known of the function. */
 const SWITCH_REACH = 2048;
+/** Cycles of a loop that are longer than both are another loop's. */
+const CYCLE_MIN = 96, CYCLE_FACTOR = 3;
 const RA = 1;
 const ROW_JAL = rowNamed("jal"), ROW_JALR = rowNamed("jalr");
 
@@ -85,10 +87,9 @@ class Discovery {
     this.enter(entryVa);
     this.drain();
     if (this.hasIndirect) this.addCandidates();
-    const blocks = this.makeBlocks();
-    const first = blocks.find((b) => b.va === entryVa);
+    const all = this.makeBlocks(), first = all.find((b) => b.va === entryVa);
     if (first === undefined || (first.insns.length === 0 && first.end === END_PUNT)) return null;
-    return this.finish(entryVa, blocks);
+    return this.finish(entryVa, nearCycles(all, first));
   }
 
   /** A block that is entered from outside begins here. */
@@ -247,6 +248,44 @@ class Discovery {
     const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
     return { entryVa, blocks, entries, pages, insnCount: blocks.reduce((n, b) => n + b.insns.length, 0) };
   }
+}
+
+/**
+ * Of a loop's head, only what lies on cycles not much longer than the shortest: the loop, not the function around it, which
+ * gets a region of its own when it is hot. Of what is no loop's head, everything.
+ */
+function nearCycles(blocks: Block[], entry: Block): Block[] {
+  const byVa = new Map(blocks.map((b) => [b.va, b])), before = new Map<Block, Block[]>();
+  for (const b of blocks) {
+    for (const va of b.targets) {
+      const t = byVa.get(va);
+      if (t === undefined) continue;
+      const list = before.get(t);
+      if (list === undefined) before.set(t, [b]);
+      else list.push(b);
+    }
+  }
+  const there = distances(entry, (b) => b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined));
+  const back = distances(entry, (b) => before.get(b) ?? []);
+  const length = (b: Block): number => (there.get(b) ?? Infinity) + (back.get(b) ?? Infinity);
+  const shortest = Math.min(...(before.get(entry) ?? []).map((b) => (there.get(b) ?? Infinity) + b.insns.length));
+  if (shortest === Infinity) return blocks;
+  const limit = Math.max(CYCLE_MIN, CYCLE_FACTOR * shortest);
+  return blocks.filter((b) => b === entry || length(b) <= limit);
+}
+
+/** Instructions on the shortest way from a block to each other, counting the blocks before it. */
+function distances(from: Block, next: (b: Block) => readonly Block[]): Map<Block, number> {
+  const far = new Map<Block, number>([[from, 0]]), work = [from];
+  for (let i = 0; i < work.length; i++) {
+    const b = work[i]!, d = far.get(b)! + b.insns.length;
+    for (const t of next(b)) {
+      if ((far.get(t) ?? Infinity) <= d) continue;
+      far.set(t, d);
+      work.push(t);
+    }
+  }
+  return far;
 }
 
 /** Finds the region that begins at an address. => null: its first instruction cannot be translated */

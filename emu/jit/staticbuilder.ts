@@ -17,6 +17,9 @@ import { Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, si
 
 const RM_DYN = 7, INDEX_MASK = (DATA_ENTRIES - 1) * DATA_ENTRY, INDEX_SHIFT = 7;
 
+/** Locals: i64 the page of the last access, or an odd number; i32 what leads from an address on it to the host offset. */
+export interface PageCache { readonly page: number; readonly addend: number }
+
 /** What the builder needs of the function around it. */
 export interface Frame {
   readonly e: Emitter;
@@ -33,6 +36,8 @@ export interface Frame {
   punt(): void;
   /** The check that the present access shares with others of its block, or null. */
   sharedCheck(): { group: Group; local: number; isFirst: boolean } | null;
+  /** Where accesses off a base register remember their page, or null when it moves too much. */
+  steadyPage(base: number, store: boolean): PageCache | null;
   /** The present instruction's record. */
   record(): number;
   readonly floatFunction: number;
@@ -200,10 +205,28 @@ export class StaticBuilder implements Builder {
     return place;
   }
 
+  /** The same by the page that the base's last access was on. */
+  private translateSteady(addr: V, size: number, kind: number, { page, addend }: PageCache): number {
+    const { e } = this, ea = this.pool.take(I64), place = this.pool.take(I32);
+    this.put(addr);
+    // What is not aligned might lie on two pages, of which the cache would see one.
+    e.tee(ea).i64(BigInt(-4096 | (size - 1))).op("i64.and").get(page).op("i64.ne");
+    e.hint(false);
+    e.if().get(ea);
+    this.askCore(kind | size, place);
+    e.get(ea).i64(-4096n).op("i64.and").set(page).get(place).get(ea).op("i32.wrap_i64").op("i32.sub").set(addend).op("end");
+    e.get(ea).op("i32.wrap_i64").get(addend).op("i32.add").set(place);
+    return place;
+  }
+
   /** A plain access. => local with a host offset, and how far behind it the bytes are */
   private access(op: MemoryOp, addr: V, kind: number): { place: number; delta: number } {
     const { e, frame } = this, size = sizeOf(op), shared = frame.sharedCheck();
-    if (shared === null) return { place: this.translate(addr, size, kind, kind === KIND_STORE ? TAG_WRITE : TAG_READ), delta: 0 };
+    if (shared === null) {
+      const steady = frame.steadyPage(this.insn.rs1, kind === KIND_STORE);
+      const place = steady !== null ? this.translateSteady(addr, size, kind, steady) : this.translate(addr, size, kind, kind === KIND_STORE ? TAG_WRITE : TAG_READ);
+      return { place, delta: 0 };
+    }
     const { group, local, isFirst } = shared, delta = this.insn.imm - group.low, place = this.pool.take(I32);
     if (isFirst) {
       const low = this.op("i64.add", this.x("rs1"), this.i64(BigInt(group.low)));

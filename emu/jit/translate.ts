@@ -15,7 +15,8 @@ import { DEPTH_BITS, DEPTH_MASK, RESULT_PUNT, RESULT_QUIT } from "./core.ts";
 import { type Flow, analyse, budgetNeeds } from "./flow.ts";
 import { type Group, groupAccesses } from "./group.ts";
 import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Region } from "./region.ts";
-import { type Frame, StaticBuilder } from "./staticbuilder.ts";
+import { type Frame, type PageCache, StaticBuilder } from "./staticbuilder.ts";
+import { steadyBases } from "./stride.ts";
 import { loopHeads, type Part, structureOf } from "./structure.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
 import { rowNamed, rows } from "../isa/table.ts";
@@ -82,6 +83,9 @@ class RegionEmitter implements Frame {
   /** By place in the block: shared checks, and the locals that hold what they found. */
   private groups: (Group | null)[] = [];
   private readonly groupLocals: number[] = [];
+  /** By block, base registers that stay on a page; by base register and kind, what they remember. */
+  private readonly steady: Int32Array;
+  private readonly pageCaches = new Map<number, PageCache>();
   private groupNumbers = new Map<Group, number>();
 
   constructor(region: Region, host: HostBlock) {
@@ -93,6 +97,7 @@ class RegionEmitter implements Frame {
     const heads = loopHeads(this.parts);
     this.isChecked = region.blocks.map((b) => heads.has(b.id) || region.entries.includes(b.id));
     this.flow = analyse(region, this.isChecked);
+    this.steady = steadyBases(region, this.parts);
     this.need = budgetNeeds(region, this.isChecked);
     this.bank = this.e.local(I32);
     this.label = this.e.local(I32);
@@ -112,6 +117,10 @@ class RegionEmitter implements Frame {
     this.prologue();
     this.sequence(this.parts, this.region.entries, -1);
     e.op("unreachable");
+    // Locals begin as 0, which is a page; what the body needs is known now, so it goes in front.
+    const front = new Emitter(0);
+    for (const { page } of this.pageCaches.values()) front.i64(1n).set(page);
+    e.prepend(front);
     return e;
   }
 
@@ -250,6 +259,14 @@ class RegionEmitter implements Frame {
     this.groupNumbers.set(group, n);
     if (n === this.groupLocals.length) this.groupLocals.push(this.e.local(I32));
     return { group, local: this.groupLocals[n]!, isFirst };
+  }
+
+  steadyPage(base: number, store: boolean): PageCache | null {
+    if (base === 0 || (this.steady[this.block.id]! & (1 << base)) === 0) return null;
+    const key = base * 2 + (store ? 1 : 0);
+    let cache = this.pageCaches.get(key);
+    if (cache === undefined) this.pageCaches.set(key, (cache = { page: this.e.local(I64), addend: this.e.local(I32) }));
+    return cache;
   }
 
   record(): number {

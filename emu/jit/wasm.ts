@@ -85,7 +85,7 @@ export function sleb(out: number[], value: bigint): void {
 export class Emitter {
   readonly bytes: number[] = [];
   /** Offsets of conditional branches, and whether they are likely taken. */
-  private readonly hints: { readonly at: number; likely: boolean | null }[] = [];
+  private readonly hints: { at: number; likely: boolean | null }[] = [];
   private readonly locals: WasmType[] = [];
   private readonly paramCount: number;
 
@@ -233,6 +233,13 @@ export class Emitter {
   raw(bytes: readonly number[]): this {
     for (const b of bytes) this.bytes.push(b);
     return this;
+  }
+
+  /** Puts code without hints in front of all. */
+  prepend(front: Emitter): void {
+    const by = front.bytes.length;
+    this.bytes.unshift(...front.bytes);
+    for (const h of this.hints) h.at += by;
   }
 
   /** The body with its locals, as the code section wants it; hints count from its beginning. */

@@ -195,7 +195,8 @@ export class Mmu {
     if (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return 0;
     const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
     if (access === ACCESS_STORE && (page === this.watchedPage || this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 1)) return 0;
-    return this.fill(lo, hi, page, access, size) ? page + offset : 0;
+    // A page that PMP divides has no answer for all of it, which is what translated code would remember.
+    return this.pmp.page(this.ppn * 4096, this.dataPriv) !== PMP_MIXED && this.fill(lo, hi, page, access, size) ? page + offset : 0;
   }
 
   /** RAM page that fetches from a virtual page use now, or -1; raises nothing. */
