@@ -195,23 +195,26 @@ export abstract class Handler implements Builder {
   branch(cond: V): void {
     this.put(cond);
     this.e.if();
-    this.jumpBy(1);
+    this.jumpBy(1, true);
     this.e.op("end");
   }
 
   jumpRelative(): void {
-    this.jumpBy(0);
+    this.jumpBy(0, false);
     this.ended = true;
   }
 
-  /** Goes to the record `imm` away, or through the fetch TLB when that is on another page. */
-  private jumpBy(extra: number): void {
+  /** Goes to the record `imm` away, or through the fetch TLB when that is on another page. Branches count backward only. */
+  private jumpBy(extra: number, backwardOnly: boolean): void {
     const { e, l } = this;
-    e.get(l.ip).get(l.ip).mem("i32.load", REC_IMM).op("i32.add").tee(l.ip).get(l.page).op("i32.sub").i32(PAGE_RECORD_BYTES).op("i32.lt_u");
+    e.get(l.ip).get(l.ip).mem("i32.load", REC_IMM);
+    if (l.count >= 0 && backwardOnly) e.tee(l.answer);
+    e.op("i32.add").tee(l.ip).get(l.page).op("i32.sub").i32(PAGE_RECORD_BYTES).op("i32.lt_u");
     e.hint(true);
     if (l.count < 0) e.brIf(this.depth + TO_TOP + extra);
     else {
       e.if();
+      if (backwardOnly) e.get(l.answer).i32(0).op("i32.ge_s").brIf(this.depth + TO_TOP + extra + 1);
       this.countJump(1 + extra);
       this.to(TO_TOP, 1 + extra);
       e.op("end");

@@ -57,6 +57,8 @@ const BATCH_INSNS = 2500;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 24;
 const REFUSALS_MAX = 12;
+/** Jumps that make an address a likely target: cold exits count one where they come back. */
+const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
 
 export class Engine implements CodeSource {
@@ -310,7 +312,7 @@ export class Engine implements CodeSource {
     const found: number[] = [];
     if (!this.code.hasRecords(ramPage)) return found;
     const first = (this.code.recordsOf(ramPage) >> 3) + PROFILE_BIAS >> 1;
-    for (let i = 0; i < PAGE_RECORDS; i++) if (this.u16[first + i]! > 0) found.push(i * 2);
+    for (let i = 0; i < PAGE_RECORDS; i++) if (this.u16[first + i]! >= TARGET_JUMPS) found.push(i * 2);
     return found;
   }
 

@@ -244,7 +244,8 @@ class Discovery {
     blocks.forEach((b, i) => { b.id = i; });
     for (const b of blocks) b.succ = [...new Set(b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined).map((t) => t.id))];
     const usable = (b: Block): boolean => b.insns.length > 0;
-    const entries = entryVas.map((va) => byVa.get(va)!).filter((b) => b.va === entryVa || usable(b)).map((b) => b.id);
+    // An entry in the middle of a loop would spoil its shape: there the interpreter goes on to the loop's head.
+    const entries = entryVas.map((va) => byVa.get(va)!).filter((b) => b.va === entryVa || (usable(b) && !onCycle(b, blocks))).map((b) => b.id);
     const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
     return { entryVa, blocks, entries, pages, insnCount: blocks.reduce((n, b) => n + b.insns.length, 0) };
   }
@@ -272,6 +273,19 @@ function nearCycles(blocks: Block[], entry: Block): Block[] {
   if (shortest === Infinity) return blocks;
   const limit = Math.max(CYCLE_MIN, CYCLE_FACTOR * shortest);
   return blocks.filter((b) => b === entry || length(b) <= limit);
+}
+
+function onCycle(block: Block, blocks: readonly Block[]): boolean {
+  const seen = new Set<number>(block.succ), work = [...block.succ];
+  for (let id = work.pop(); id !== undefined; id = work.pop()) {
+    if (id === block.id) return true;
+    for (const t of blocks[id]!.succ) {
+      if (seen.has(t)) continue;
+      seen.add(t);
+      work.push(t);
+    }
+  }
+  return false;
 }
 
 /** Instructions on the shortest way from a block to each other, counting the blocks before it. */

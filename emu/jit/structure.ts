@@ -1,5 +1,7 @@
 // The shape of a region's control flow: strongly connected components, nested. What is not a loop is in topological order;
-// a loop is its heads and, inside, the same again without the edges back to them. WebAssembly's blocks and loops follow it.
+// a loop is one of its heads and, inside, the same again without the edges back to that one. WebAssembly's blocks and loops
+// follow it. A loop with several heads begins with a switch over where it is entered; only the way back to the head that was
+// cut goes through it.
 import type { Region } from "./region.ts";
 
 /** A single block, or a loop. */
@@ -8,6 +10,8 @@ export interface Part {
   readonly block: number;
   /** Blocks of the loop that are entered from outside it, or null. */
   readonly heads: readonly number[] | null;
+  /** The head that closes each cycle, of a loop. */
+  readonly cut: number;
   /** Parts of the loop in topological order. */
   readonly parts: readonly Part[];
 }
@@ -17,11 +21,11 @@ export function structureOf(region: Region): Part[] {
   return arrange(region, region.blocks.map((b) => b.id), new Set(region.entries), new Set());
 }
 
-/** Every loop's heads. */
-export function loopHeads(parts: readonly Part[], into: Set<number> = new Set()): Set<number> {
+/** Blocks that close cycles: every cycle has one. */
+export function cycleHeads(parts: readonly Part[], into: Set<number> = new Set()): Set<number> {
   for (const p of parts) {
-    p.heads?.forEach((h) => into.add(h));
-    loopHeads(p.parts, into);
+    if (p.heads !== null) into.add(p.cut);
+    cycleHeads(p.parts, into);
   }
   return into;
 }
@@ -34,7 +38,7 @@ function arrange(region: Region, nodes: readonly number[], entered: ReadonlySet<
     const only = component[0]!;
     const isLoop = component.length > 1 || (region.blocks[only]!.succ.includes(only) && !cut.has(only));
     if (!isLoop) {
-      parts.push({ block: only, heads: null, parts: [] });
+      parts.push({ block: only, heads: null, cut: -1, parts: [] });
       continue;
     }
     const members = new Set(component), heads = new Set(component.filter((b) => entered.has(b)));
@@ -42,10 +46,20 @@ function arrange(region: Region, nodes: readonly number[], entered: ReadonlySet<
       if (members.has(b)) continue;
       for (const t of region.blocks[b]!.succ) if (members.has(t) && !cut.has(t)) heads.add(t);
     }
-    const inner = arrange(region, component, heads, new Set([...cut, ...heads]));
-    parts.push({ block: -1, heads: [...heads].sort((a, b) => a - b), parts: inner });
+    const chosen = closingHead(region, component, heads), inner = arrange(region, component, heads, new Set([...cut, chosen]));
+    parts.push({ block: -1, heads: [...heads].sort((a, b) => a - b), cut: chosen, parts: inner });
   }
   return parts;
+}
+
+/** The head that most of the loop goes back to; of equals, the first in memory. */
+function closingHead(region: Region, component: readonly number[], heads: ReadonlySet<number>): number {
+  const ways = new Map<number, number>();
+  for (const b of component) for (const t of region.blocks[b]!.succ) if (heads.has(t)) ways.set(t, (ways.get(t) ?? 0) + 1);
+  return [...heads].reduce((best, h) => {
+    const more = (ways.get(h) ?? 0) - (ways.get(best) ?? 0);
+    return more > 0 || (more === 0 && h < best) ? h : best;
+  });
 }
 
 /** Tarjan's algorithm without recursion. => components in topological order */

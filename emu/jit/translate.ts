@@ -17,7 +17,7 @@ import { type Group, groupAccesses } from "./group.ts";
 import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Region } from "./region.ts";
 import { type Frame, type PageCache, StaticBuilder } from "./staticbuilder.ts";
 import { steadyBases } from "./stride.ts";
-import { loopHeads, type Part, structureOf } from "./structure.ts";
+import { cycleHeads, type Part, structureOf } from "./structure.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
 import { rowNamed, rows } from "../isa/table.ts";
 import { CELL_STAMP, DATA_BANK, EPOCH, F0, X0 } from "../hart/layout.ts";
@@ -66,7 +66,7 @@ class RegionEmitter implements Frame {
   private readonly fs = new Int32Array(32).fill(-1);
   private readonly byVa: Map<number, Block>;
   private readonly targets = new Map<number, Target>();
-  /** Heads of the loops around the present place: a jump to one is a jump back. */
+  /** Heads that close the loops around the present place: a jump to one is a jump back. */
   private readonly inner = new Set<number>();
   /** Labels that are open. */
   private depth = 0;
@@ -94,7 +94,9 @@ class RegionEmitter implements Frame {
     this.hart = host.hart;
     this.fusedMadd = host.fusedMadd;
     this.parts = structureOf(region);
-    const heads = loopHeads(this.parts);
+    const heads = cycleHeads(this.parts);
+    // A call takes as much of the budget as it likes.
+    for (const b of region.blocks) if (b.end === END_CALL) b.succ.forEach((site) => heads.add(site));
     this.isChecked = region.blocks.map((b) => heads.has(b.id) || region.entries.includes(b.id));
     this.flow = analyse(region, this.isChecked);
     this.steady = steadyBases(region, this.parts);
@@ -173,7 +175,7 @@ class RegionEmitter implements Frame {
       const these = this.headsOf(parts[k]!);
       e.block();
       this.depth++;
-      // A head of the loop around is reached by the loop's own label.
+      // The head that closes the loop around is reached by the loop's own label.
       for (const b of these) if (!this.inner.has(b)) aim(b, { depth: this.depth, select: these.length > 1 });
     }
     if (heads.length > 1) this.dispatch(parts, heads, base);
@@ -208,17 +210,15 @@ class RegionEmitter implements Frame {
   }
 
   private emitLoop(part: Part, heads: readonly number[], next: number): void {
-    const { e } = this, saved = heads.map((b) => [b, this.targets.get(b)] as const);
+    const { e } = this, { cut } = part, saved = this.targets.get(cut);
     e.loop();
     this.depth++;
-    for (const b of heads) this.targets.set(b, { depth: this.depth, select: heads.length > 1 });
-    for (const b of heads) this.inner.add(b);
+    this.targets.set(cut, { depth: this.depth, select: heads.length > 1 });
+    this.inner.add(cut);
     this.sequence(part.parts, heads, next);
-    for (const [b, target] of saved) {
-      this.inner.delete(b);
-      if (target === undefined) this.targets.delete(b);
-      else this.targets.set(b, target);
-    }
+    this.inner.delete(cut);
+    if (saved === undefined) this.targets.delete(cut);
+    else this.targets.set(cut, saved);
     e.op("end");
     this.depth--;
   }
