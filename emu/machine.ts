@@ -51,6 +51,9 @@ export const VIRTIO_SLOTS = 8, VIRTIO_BASE = 0x1000_1000, VIRTIO_STRIDE = 0x1000
 export const FINISHER_BASE = 0x10_0000, RTC_BASE = 0x10_1000, CLINT_BASE = 0x200_0000, PLIC_BASE = 0xc00_0000, UART_BASE = 0x1000_0000;
 export const UART_IRQ = 10, RTC_IRQ = 11;
 const SLICE_MAX = 1 << 29;
+/** Set when bundled, so that all tests can run with another engine. */
+declare const LOANWORD_ENGINE: EngineMode | undefined;
+const DEFAULT_ENGINE: EngineMode = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit";
 /** Firmware adds nodes to the device tree where it lies. */
 const FDT_GROWTH_BYTES = 8192;
 const A0 = 10, A1 = 11, A2 = 12;
@@ -70,7 +73,7 @@ export interface MachineConfig {
   bootargs?: string;
   initrd?: Uint8Array;
   asidBits?: number;
-  /** Default: interp. */
+  /** Default: jit. */
   engine?: EngineMode;
   /** A supervisor in TypeScript gets the traps; else they vector. */
   hosted?: boolean;
@@ -119,7 +122,9 @@ export class Machine implements PowerSwitch {
     this.clock = new VirtualClock(hart);
     this.timebase = new Timebase(this.clock);
     this.dma = new RamDma(this.ram, hart);
-    hart.assemble(this.bus, this.timebase, { hosted: config.hosted ?? false, ad: this.ad, tlb: this.tlbMode, asidBits: config.asidBits ?? 16, engine: config.engine ?? "interp" });
+    hart.assemble(this.bus, this.timebase, {
+      hosted: config.hosted ?? false, ad: this.ad, tlb: this.tlbMode, asidBits: config.asidBits ?? 16, engine: config.engine ?? DEFAULT_ENGINE,
+    });
     this.clock.onEarlier = () => hart.control.endSlice();
     this.bus.onRamStore = (pa, lenBytes) => this.dma.wrote(pa, lenBytes);
     const line = (irq: number) => (level: boolean) => hart.setInterruptLine(irq, level);
@@ -192,6 +197,11 @@ export class Machine implements PowerSwitch {
   walk(va: number): WalkReport {
     const { walker } = this.hart.mmu;
     return pageWalk(this.ram, walker.levels, walker.rootPpn, va);
+  }
+
+  /** The same by the Sv39 tables below a root frame. */
+  walkFrom(rootPfn: number, va: number): WalkReport {
+    return pageWalk(this.ram, 3, rootPfn, va);
   }
 
   // ---- inside ----

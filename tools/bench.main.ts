@@ -119,7 +119,8 @@ async function main(): Promise<void> {
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`bench: --runs ${values.runs}: give a number from 1`);
   if (values.only !== undefined && values.only !== "cpu" && values.only !== "os") throw new Error(`bench: --only ${values.only}: give cpu or os`);
   mkdirSync(join(root, "build/bench"), { recursive: true });
-  const qemu = !values["no-qemu"], kernel = qemu && hasCommand("qemu-system-riscv64") ? debianKernel(root, values.suite) : { reason: "not asked for, or qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" };
+  const qemu = !values["no-qemu"], none = { reason: "not asked for, or qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" };
+  const kernel = qemu && hasCommand("qemu-system-riscv64") ? debianKernel(root, values.suite) : none;
   if ("reason" in kernel) process.stderr.write(`bench: no column for qemu-system: ${kernel.reason}\n`);
   const settings: Settings = { root, runs, engine: values.engine, kernel: "path" in kernel ? kernel.path : null, qemu };
   const chosen = (all: readonly string[]): string[] => (positionals.length === 0 ? [...all] : all.filter((n) => positionals.includes(n)));
@@ -128,7 +129,8 @@ async function main(): Promise<void> {
   if (cpuRows.length > 0) process.stdout.write(`CPU kernels (${values.engine}), median of ${runs}\n${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native"], "ms")}\n\n`);
   if (osRows.length > 0) process.stdout.write(`OS operations (${values.engine}), median of ${runs}\n${table(osRows, "ours", ["ours", "qemu-system"], "ns")}\n\n`);
   const against = ratios(cpuRows, "ours", "qemu-system").filter((v) => v !== undefined);
-  writeFileSync(values.json ?? join(root, "build/bench/results.json"), `${JSON.stringify({ engine: values.engine, runs, cpu: cpuRows, os: osRows, geometricMean: against.length > 0 ? geometricMean(against) : null }, null, 1)}\n`);
+  const results = { engine: values.engine, runs, cpu: cpuRows, os: osRows, geometricMean: against.length > 0 ? geometricMean(against) : null };
+  writeFileSync(values.json ?? join(root, "build/bench/results.json"), `${JSON.stringify(results, null, 1)}\n`);
 }
 
 try {

@@ -120,6 +120,11 @@ export class KContext {
     if (t.sleep?.interruptible) this.abortSleep(t, -EINTR);
   }
 
+  /** Every thread that sleeps. */
+  sleeping(): KThread[] {
+    return [...this.sleepers.values()].flat();
+  }
+
   /** True when some thread sleeps on `chan`. */
   hasSleepers(chan: object): boolean {
     return this.sleepers.has(chan);

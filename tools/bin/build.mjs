@@ -25,8 +25,9 @@ export async function buildTools() {
 }
 
 /** Builds the named test files into `outdir`. */
-export async function buildTests(files, outdir) {
-  return build({ ...common, entryPoints: files, outdir, outbase: "tests", outExtension: { ".js": ".mjs" }, splitting: true });
+export async function buildTests(files, outdir, engine) {
+  const define = engine === undefined ? {} : { LOANWORD_ENGINE: JSON.stringify(engine) };
+  return build({ ...common, define, entryPoints: files, outdir, outbase: "tests", outExtension: { ".js": ".mjs" }, splitting: true });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildTools();

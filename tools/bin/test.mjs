@@ -1,5 +1,6 @@
 // The test command. Builds tests/**/*.test.ts, runs each file in a process of its own, two at a time, and
-// ends with one line: N passed, N failed, N skipped. Arguments select files whose path contains one of them.
+// ends with one line: N passed, N failed, N skipped. Arguments select files whose path contains one of them;
+// --engine interp|jit says how machines run that do not say it themselves.
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -8,13 +9,13 @@ import { installPackages, root } from "./setup.mjs";
 installPackages();
 const { filesBelow, buildTests, buildTools } = await import("./build.mjs");
 
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2), engineAt = wanted.indexOf("--engine"), engine = engineAt < 0 ? undefined : wanted.splice(engineAt, 2)[1];
 const files = filesBelow("tests", ".test.ts").filter((f) => !wanted.length || wanted.some((w) => f.includes(w)));
 console.log(`building ${files.length} test files`);
 await buildTools();
 // A folder of its own, so that two runs at once do not disturb each other.
 const outdir = `build/tests-${process.pid}`;
-await buildTests(files, outdir);
+await buildTests(files, outdir, engine);
 process.on("exit", () => rmSync(join(root, outdir), { recursive: true, force: true }));
 
 /** Runs one built test file; its output is shown whole when it fails. */

@@ -69,7 +69,7 @@ async function start(line: CommandLine, init: readonly string[], files: readonly
     ...(session.ports === null ? {} : { ports: session.ports }), ...(initrd === null ? {} : { initrd }),
   });
   const kernel = startKernel(machine, { init, trace: kinds === undefined ? null : (text) => void process.stderr.write(`${text}\n`) });
-  const status = await session.run(kernel, machine, line, { clock });
+  const status = await session.run(kernel, machine, line, { clock, kernel });
   disk.flush();
   return status;
 }

@@ -1,7 +1,6 @@
 // Where the command line meets the kernel.
 import type { Machine } from "../../emu/machine.ts";
 import { Kernel } from "../../kernel/kernel.ts";
-import type { Runnable } from "../host/pace.ts";
 
 export interface KernelOptions {
   /** Program and arguments of process 1. */
@@ -11,6 +10,6 @@ export interface KernelOptions {
 }
 
 /** Boots our kernel on a hosted machine. => what to run */
-export function startKernel(machine: Machine, options: KernelOptions): Runnable {
+export function startKernel(machine: Machine, options: KernelOptions): Kernel {
   return new Kernel(machine, { init: options.init, trace: options.trace });
 }

@@ -3,17 +3,22 @@ import type { MachineConfig } from "../../emu/machine.ts";
 import { DEFAULT_EPOCH_SECONDS } from "../../emu/dev/rtc.ts";
 import { HostStream, type Input, NoInput, standardInput } from "../host/stdio.ts";
 import { type ClockMode, Pacer, type Runnable } from "../host/pace.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { panicReport } from "../ddb/commands.ts";
+import { DdbConsole } from "../ddb/console.ts";
 import { choice, type CommandLine, flag, memoryBytes, seed, text } from "./options.ts";
 
 /** Our reader went away: what a shell says of a program that SIGPIPE ended. */
 const EXIT_PIPE = 141;
+/** Our kernel stopped at a bug of its own. */
+const EXIT_PANIC = 255;
 
 /** Settings of the machine that every verb takes. */
 export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" | "seed" | "ad" | "tlb" | "virtio" | "engine"> {
   const ad = choice(line, "ad", ["hw", "svade", "svadu"] as const, "hw");
   return {
     ramBytes: memoryBytes(line), seed: seed(line), tlb: choice(line, "tlb", ["normal", "tiny", "hostile"] as const, "normal"),
-    engine: choice(line, "engine", ["interp", "jit"] as const, "interp"), virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
+    engine: choice(line, "engine", ["interp", "jit"] as const, "jit"), virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
   };
 }
 
@@ -41,12 +46,13 @@ export class Session {
   private readonly input: Input;
   private pacer: Pacer | null = null;
   private leaving = false;
-  private debugging: (() => void) | null = null;
+  private debugger: DdbConsole | null = null;
+  private debugging = false;
 
   /** `streams`: "console" puts everything on the serial port; "ports" uses ports for what is not a terminal. */
   constructor(streams: "console" | "ports") {
     const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true, usePorts = streams === "ports" && !terminal;
-    const keys = { leave: () => this.leave(), debug: () => this.debugging?.() };
+    const keys = { leave: () => this.leave(), debug: () => this.toggleDebugger() };
     this.input = standardInput(process.stdin.isTTY === true && !usePorts ? keys : null);
     this.console = usePorts ? new HostStream(new NoInput(), 2) : new HostStream(this.input, 1);
     this.ports = usePorts ? [new HostStream(this.input, 1), new HostStream(new NoInput(), 2)] : null;
@@ -58,12 +64,45 @@ export class Session {
     this.pacer?.wake();
   }
 
+  /** Ctrl-A c: the debugger's prompt and back. The guest stands still meanwhile. */
+  private toggleDebugger(why = "stopped"): void {
+    if (this.debugger === null) return this.console.write(new TextEncoder().encode("\r\nthere is no kernel of ours to debug here\r\n"));
+    this.debugging = !this.debugging;
+    this.input.capture = this.debugging ? (bytes) => this.debugger?.keys(bytes) : null;
+    if (this.debugging) this.debugger.enter(why);
+    else this.console.write(new TextEncoder().encode("\r\n"));
+    this.pacer?.wake();
+  }
+
+  private attachDebugger(kernel: Kernel): void {
+    this.debugger = new DdbConsole(kernel, {
+      write: (text) => this.console.write(new TextEncoder().encode(text)),
+      resume: () => this.toggleDebugger(),
+      quit: () => this.leave(),
+    });
+  }
+
+  /** A bug of our kernel stopped it: with a terminal the debugger opens, else everything of use is printed. */
+  private async panicked(kernel: Kernel): Promise<void> {
+    if (process.stdin.isTTY !== true || this.ports !== null) return void process.stderr.write(panicReport(kernel));
+    process.stderr.write(`\r\npanic: ${kernel.panicked?.message}\r\n`);
+    this.toggleDebugger("the kernel stopped at a bug of its own");
+    await new Promise<void>((done) => {
+      const look = setInterval(() => {
+        if (this.debugging && !this.leaving) return;
+        clearInterval(look);
+        done();
+      }, 50);
+    });
+  }
+
   /** Runs to the end. => the exit status */
-  async run(target: Runnable, machine: SessionMachine, line: CommandLine, options: { clock: ClockMode; debug?: () => void }): Promise<number> {
-    this.debugging = options.debug ?? null;
+  async run(target: Runnable, machine: SessionMachine, line: CommandLine, options: { clock: ClockMode; kernel?: Kernel }): Promise<number> {
+    const { kernel } = options;
+    if (kernel !== undefined) this.attachDebugger(kernel);
     const stream = this.ports?.[0] ?? this.console, all = [this.console, ...(this.ports ?? [])];
     const isClosed = (): boolean => all.some((s) => s.closed);
-    const pacer = new Pacer(target, { machine, clock: options.clock, stopped: () => this.leaving || isClosed() });
+    const pacer = new Pacer(target, { machine, clock: options.clock, stopped: () => this.leaving || isClosed(), paused: () => this.debugging });
     this.pacer = pacer;
     this.input.onReadable = () => {
       stream.onReadable?.();
@@ -75,7 +114,12 @@ export class Session {
     const started = process.hrtime.bigint();
     this.input.start();
     try {
-      const how = await pacer.run(), code = how === "halted" ? machine.halted?.code ?? 0 : isClosed() ? EXIT_PIPE : 0;
+      const how = await pacer.run();
+      if (kernel !== undefined && kernel.panicked !== null) {
+        await this.panicked(kernel);
+        return EXIT_PANIC;
+      }
+      const code = how === "halted" ? machine.halted?.code ?? 0 : isClosed() ? EXIT_PIPE : 0;
       if (flag(line, "json")) {
         const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n);
         process.stderr.write(`${JSON.stringify({ exit: code, how, instructions: machine.hart.instret, virtualNs: machine.clock.now, hostMs, engine: machine.hart.engine?.stats })}\n`);

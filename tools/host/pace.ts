@@ -22,6 +22,8 @@ export interface PaceOptions {
   clock: ClockMode;
   /** Whether to stop although the guest goes on. */
   stopped(): boolean;
+  /** Whether the guest is held, by the debugger. */
+  paused?(): boolean;
 }
 
 export class Pacer {
@@ -48,6 +50,10 @@ export class Pacer {
     const hostNow = (): number => origin + Number(process.hrtime.bigint() - start);
     let slice = mode === "host" ? SLICE_MIN : SLICE_MAX;
     while (!stopped()) {
+      if (this.options.paused?.()) {
+        await this.sleep(Infinity);
+        continue;
+      }
       const insnsBefore = machine.hart.instret, timeBefore = clock.now;
       const why = this.target.run(slice);
       if (why === "halted") return "halted";

@@ -20,6 +20,8 @@ export interface Input {
   read(into: Uint8Array): number;
   /** Called when there is something to read, or the end. */
   onReadable: (() => void) | null;
+  /** Takes what is typed away from the guest, while it is set. */
+  capture: ((bytes: Uint8Array) => void) | null;
   start(): void;
   stop(): void;
 }
@@ -27,6 +29,7 @@ export interface Input {
 /** No input at all: its end comes at once. */
 export class NoInput implements Input {
   onReadable: (() => void) | null = null;
+  capture: ((bytes: Uint8Array) => void) | null = null;
   read(_into: Uint8Array): number {
     return -1;
   }
@@ -37,6 +40,7 @@ export class NoInput implements Input {
 /** A regular file as input. */
 class FileInput implements Input {
   onReadable: (() => void) | null = null;
+  capture: ((bytes: Uint8Array) => void) | null = null;
   private readonly fd: number;
 
   constructor(fd: number) {
@@ -57,6 +61,7 @@ class FileInput implements Input {
 /** A pipe or terminal as input. With `keys`, Ctrl-A is an escape. */
 class EventInput implements Input {
   onReadable: (() => void) | null = null;
+  capture: ((bytes: Uint8Array) => void) | null = null;
   private readonly chunks: Uint8Array[] = [];
   private waitingBytes = 0;
   private ended = false;
@@ -101,6 +106,7 @@ class EventInput implements Input {
   private take(data: Uint8Array): void {
     const bytes = this.keys === null ? data : this.withoutEscapes(data, this.keys);
     if (bytes.length === 0) return;
+    if (this.capture !== null) return this.capture(bytes);
     this.chunks.push(bytes);
     this.waitingBytes += bytes.length;
     if (this.waitingBytes >= WAITING_BYTES_MAX) process.stdin.pause();
