@@ -49,6 +49,8 @@ export class Kernel {
   /** The wait status of process 1 as an exit code; null while it runs. */
   exitCode: number | null = null;
   private readonly config: KernelConfig;
+  /** What a file system said of itself last: why boot failed, most likely. */
+  private lastComplaint = "";
 
   constructor(machine: Machine, config: KernelConfig) {
     this.machine = machine;
@@ -62,7 +64,10 @@ export class Kernel {
     this.ctx.sched = this.kern.sched;
     this.vfs = new Vfs(this.ctx, this.uvm, this.hal.mem);
     this.vfs.nowNs = () => this.kern.epochSec * NS + this.kern.now();
-    this.vfs.complain = (line) => this.say(line);
+    this.vfs.complain = (line) => {
+      this.lastComplaint = line;
+      this.say(line);
+    };
     this.kern.vfs = this.vfs;
     const pipes = new Pipes(this.kern);
     this.kern.makePipe = (_k, flags) => pipes.create(flags);
@@ -110,8 +115,9 @@ export class Kernel {
 
   /** A fatal problem at boot: says why and powers off. */
   private fail(what: string): void {
-    this.say(`boot: ${what}`);
-    this.devices.print(`loanword: ${what}\n`);
+    const why = this.lastComplaint === "" ? what : `${what} (${this.lastComplaint})`;
+    this.say(`boot: ${why}`);
+    this.devices.print(`loanword: ${why}\n`);
     this.kern.haltStatus = 1 << 8;
   }
 
@@ -157,6 +163,9 @@ export class Kernel {
       t.proc.fds.dup(0, 2, 64, false);
     }
     const err = yield* execve(kern, t, { path, argv: init, envp: env ?? DEFAULT_ENV });
-    if (err < 0 && !t.isDead) this.fail(`cannot start ${path}: error ${-err}`);
+    if (err >= 0 || t.isDead) return;
+    this.fail(`cannot start ${path}: error ${-err}`);
+    // It has no program to go back to: the machine stops before it would run.
+    yield* this.ctx.sleep(this, "failed");
   }
 }

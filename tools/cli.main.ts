@@ -21,7 +21,8 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(generalHelp());
     return verb === undefined ? 2 : 0;
   }
-  if (!isVerb(verb)) throw new UsageError(`${verb} is not a verb of loanword; use run, boot or machine (see \`loanword --help\`)`);
+  if (verb === "disk") return (await import("./cli/disk.ts")).diskVerb(rest);
+  if (!isVerb(verb)) throw new UsageError(`${verb} is not a verb of loanword; use run, boot, machine or disk (see \`loanword --help\`)`);
   return runVerb(verb, rest);
 }
 

@@ -146,8 +146,11 @@ export function verbHelp(verb: Verb): string {
 
 const KEYS = "On a terminal Ctrl-C goes to the guest; Ctrl-A x leaves, Ctrl-A c opens the debugger.";
 
+/** Has commands of its own (disk.ts). */
+const DISK_ROW = ["disk COMMAND IMAGE ...", "creates, lists, fills and checks disk images"] as const;
+
 export function generalHelp(): string {
-  const rows = Object.values(VERBS), width = Math.max(...rows.map(([use]) => use.length)) + 2;
+  const rows = [...Object.values(VERBS), DISK_ROW], width = Math.max(...rows.map(([use]) => use.length)) + 2;
   return `loanword: a RISC-V machine and a BSD-style kernel\n\n${rows.map(([use, what]) => `  loanword ${use.padEnd(width)}${what}`).join("\n")}\n\n` +
     `loanword VERB --help lists the options. ${KEYS}\n`;
 }
