@@ -4,6 +4,7 @@ import { Uart } from "./dev/uart.ts";
 import { VirtioBlk } from "./dev/virtioblk.ts";
 import { VIRTIO_ID_BLK, VIRTIO_ID_CONSOLE, virtioProbe } from "./dev/virtiommio.ts";
 import { VPorts } from "./dev/vport.ts";
+import { openDisk } from "./kern/blkfile.ts";
 import type { Kern } from "./kern/kern.ts";
 import { MEM_MAJOR, memDevices } from "./kern/memdev.ts";
 import { procMount } from "./kern/procfs.ts";
@@ -14,8 +15,12 @@ import { VPortOps } from "./kern/vportops.ts";
 import { charNode, devMount, type DevNode, diskNode } from "./vfs/devfs/devfs.ts";
 import { Ext2Mount } from "./vfs/ext2/mount.ts";
 import { TmpMount } from "./vfs/tmpfs/tmpfs.ts";
+import { namei } from "./vfs/namei.ts";
 import type { Vfs } from "./vfs/vfs.ts";
+import { VDIR } from "./vfs/vnode.ts";
 
+/** Source of the file systems that show host folders. */
+export const SHOWN = "host";
 const TTY_MAJOR = 4, TTYAUX_MAJOR = 5, VPORT_MAJOR = 242, ENXIO = 6;
 
 export class Devices {
@@ -42,6 +47,7 @@ export class Devices {
     k.cdevsw.set(MEM_MAJOR, function* (_kern, vnode, flags) {
       return mem(vnode, flags, minorOf(vnode.rdev));
     });
+    k.openBlock = openDisk;
     for (const d of virtioProbe(k.hal)) {
       if (d.deviceId === VIRTIO_ID_BLK) this.disks.push(new VirtioBlk(k.hal, k.ctx, k.uvm, d, this.disks.length));
       else if (d.deviceId === VIRTIO_ID_CONSOLE && this.nodes.length === 0) this.addPorts(new VPorts(k.hal, k.uvm, d));
@@ -91,6 +97,28 @@ export class Devices {
     yield* this.mountAt(vfs, "tmpfs", "/run");
     vfs.types.set("ext2", (v, source, device, flags) => Ext2Mount.mount(v, source, device, flags));
     return 0;
+  }
+
+  /** A file system in memory at a path, whose directories are made where they are missing. => 0 or -errno */
+  *mountShown(vfs: Vfs, path: string): KGen<number> {
+    const root = vfs.rootVnode, names = path.split("/").filter((n) => n !== "");
+    for (let i = 1; i <= names.length; i++) {
+      const found = yield* namei(vfs, root, names.slice(0, i).join("/"), { follow: true, root, cred: { mayAccess: () => true }, create: true });
+      if (typeof found === "number") return found;
+      let error = 0;
+      if (!found.vnode) {
+        const dir = yield* found.dir.create(found.leaf, { type: VDIR, mode: 0o755, uid: 0, gid: 0 });
+        error = typeof dir === "number" ? dir : 0;
+        if (typeof dir !== "number") yield* dir.vrele();
+      }
+      yield* found.done();
+      if (error < 0) return error;
+    }
+    const found = yield* namei(vfs, root, names.join("/"), { follow: true, root, cred: { mayAccess: () => true } });
+    if (typeof found === "number") return found;
+    const error = yield* vfs.mount("tmpfs", SHOWN, null, found.vnode!, `/${names.join("/")}`, 0, "");
+    yield* found.done();
+    return error;
   }
 
   /** Mounts a file system without a disk; a root that lacks the directory goes without it. */

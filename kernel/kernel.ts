@@ -5,12 +5,12 @@
 import type { Machine } from "../emu/machine.ts";
 import { KernelPanic } from "./lib/kassert.ts";
 import { KContext, type KGen } from "./lib/kthread.ts";
-import { Devices } from "./devices.ts";
+import { Devices, SHOWN } from "./devices.ts";
 import { Hal } from "./hal/hal.ts";
 import { unpackInitrd } from "./initrd.ts";
 import { execve } from "./kern/exec.ts";
 import { O_RDWR, O_WRONLY } from "./kern/file.ts";
-import { Kern } from "./kern/kern.ts";
+import { Kern, type Trace } from "./kern/kern.ts";
 import { Pipes } from "./kern/pipe.ts";
 import { Process, Thread } from "./kern/proc.ts";
 import { Random } from "./kern/random.ts";
@@ -21,14 +21,17 @@ import { openAt } from "./sys/path.ts";
 import { syscallTable } from "./sys/table.ts";
 import { type Uvm, uvmInit } from "./uvm/uvm.ts";
 import { uvmspaceAlloc } from "./uvm/vmspace.ts";
+import { MNT_RDONLY } from "./vfs/mount.ts";
 import { Vfs } from "./vfs/vfs.ts";
 
 export interface KernelConfig {
   /** Program and arguments of process 1. */
   readonly init: readonly string[];
   readonly env?: readonly string[];
-  /** Gets trace lines; null: no trace. */
-  readonly trace?: ((line: string) => void) | null;
+  /** What is traced, and where to; null: nothing. */
+  readonly trace?: Trace | null;
+  /** Directories that get a file system of their own for what the initial RAM disk has there, read-only afterwards. */
+  readonly readOnlyDirs?: readonly string[];
   readonly seed?: number;
   /** Gets the kernel's own messages. */
   readonly log?: (line: string) => void;
@@ -126,11 +129,16 @@ export class Kernel {
   private *boot(): KGen<void> {
     const rootErr = yield* this.devices.mountAll(this.vfs);
     if (typeof rootErr === "string") return this.fail(rootErr);
-    const { initrd } = this.machine;
+    const { initrd } = this.machine, shown = this.config.readOnlyDirs ?? [];
+    for (const path of shown) {
+      const err = yield* this.devices.mountShown(this.vfs, path);
+      if (err < 0) return this.fail(`nothing can be shown at ${path}: error ${-err}`);
+    }
     if (initrd) {
       const err = yield* unpackInitrd(this.vfs, this.hal.mem.bytes(initrd.pa, initrd.len).slice());
       if (err < 0) return this.fail(`the initial RAM disk cannot be unpacked: error ${-err}`);
     }
+    for (const m of this.vfs.mounts) if (m.source === SHOWN) yield* m.remount(m.flags | MNT_RDONLY);
     this.startInit();
   }
 

@@ -8,7 +8,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { debianKernel } from "./bench/debian.ts";
+import { debianKernel } from "./debian.ts";
 import type { Timing } from "./bench/markers.ts";
 import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
 import { geometricMean, median, ratios, type Row, table } from "./bench/report.ts";

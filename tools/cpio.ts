@@ -14,6 +14,8 @@ export interface CpioEntry {
   /** Type and permissions. */
   mode: number;
   data: Uint8Array;
+  /** Major and minor number of a device. */
+  rdev?: readonly [number, number];
 }
 
 /** Packs entries in the order given; missing parent directories come before them. */
@@ -41,9 +43,9 @@ export function packCpio(entries: readonly CpioEntry[]): Uint8Array {
   return archive;
 }
 
-function pieces({ path, mode, data }: CpioEntry, ino: number): Uint8Array[] {
+function pieces({ path, mode, data, rdev = [0, 0] }: CpioEntry, ino: number): Uint8Array[] {
   const name = new TextEncoder().encode(`${path}\0`), links = (mode & 0o170000) === S_IFDIR ? 2 : 1;
-  const fields = [ino, mode, 0, 0, links, 0, data.length, 0, 0, 0, 0, name.length, 0];
+  const fields = [ino, mode, 0, 0, links, 0, data.length, 0, 0, rdev[0], rdev[1], name.length, 0];
   const header = new TextEncoder().encode(`070701${fields.map((f) => f.toString(16).padStart(8, "0")).join("")}`);
   const pad = (n: number): Uint8Array => new Uint8Array(-n & 3);
   return [header, name, pad(header.length + name.length), data, pad(data.length)];

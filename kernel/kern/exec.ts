@@ -280,6 +280,7 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));
   k.notePath(prog.image.vnode, p.exePath);
   p.didExec = true;
+  k.traced("exec", () => `[${p.pid}] exec ${prog.path}`);
   p.exitSignal = 17;
   yield* p.fds.closeOnExec();
 }

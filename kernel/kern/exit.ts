@@ -67,6 +67,7 @@ function* takeDown(k: Kern, p: Process): KGen<void> {
   yield* uvmspaceFree(p.vmspace);
   leaveSession(k, p);
   adoptChildren(k, p);
+  k.traced("exit", () => `[${p.pid}] ${p.comm}: exit status 0x${p.exitStatus.toString(16)}`);
   p.state = PS_ZOMBIE;
   if (p.pid === 1) k.haltStatus = p.exitStatus;
   tellParent(k, p);

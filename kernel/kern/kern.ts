@@ -28,9 +28,13 @@ export interface KernOptions {
   /** Seconds since 1970 at power-on. */
   readonly epochSec: number;
   readonly syscalls: readonly (SyscallEntry | undefined)[];
-  /** Gets a line a system call; null: no trace. */
-  readonly trace: ((line: string) => void) | null;
+  /** What is traced, and where to; null: nothing. */
+  readonly trace: Trace | null;
 }
+
+export const TRACE_KINDS = ["syscall", "enosys", "signal", "fault", "exec", "exit"] as const;
+export type TraceKind = (typeof TRACE_KINDS)[number];
+export interface Trace { readonly kinds: ReadonlySet<TraceKind>; line(text: string): void }
 
 export class Kern {
   readonly ctx: KContext;
@@ -40,7 +44,7 @@ export class Kern {
   readonly callouts = new Callouts();
   readonly sched: Scheduler;
   readonly syscalls: readonly (SyscallEntry | undefined)[];
-  trace: ((line: string) => void) | null;
+  readonly trace: Trace | null;
   /** Set once the root is mounted. */
   vfs!: Vfs;
   readonly procs = new Map<number, Process>();
@@ -61,6 +65,8 @@ export class Kern {
   readonly cdevsw = new Map<number, DeviceOpen>();
   /** Opens a named pipe. */
   openFifo: DeviceOpen | null = null;
+  /** Opens a block device. */
+  openBlock: DeviceOpen | null = null;
   /** pipe2, socket and socketpair: kernel.ts connects them. */
   makePipe: ((k: Kern, flags: number) => readonly [OpenFile, OpenFile] | number) | null = null;
   makeSocket: ((k: Kern, t: Thread, domain: number, type: number, protocol: number) => OpenFile | number) | null = null;
@@ -114,6 +120,11 @@ export class Kern {
 
   pathOfVnode(v: Vnode): string {
     return this.vnodePaths.get(v) ?? `${v.mount.fsType}:[${v.ino}]`;
+  }
+
+  /** A line of the trace, if this kind is traced. => `text` is only called then */
+  traced(kind: TraceKind, text: () => string): void {
+    if (this.trace !== null && this.trace.kinds.has(kind)) this.trace.line(text());
   }
 
   say(line: string): void {

@@ -30,6 +30,7 @@ export function psignal(k: Kern, p: Process, info: SigInfo): void {
   if (p.actions.isIgnored(info.sig) && !p.threads.some((t) => t.sigmask.has(info.sig))) return;
   if (p.pid === 1 && info.sig !== SIGCHLD && p.actions.of(info.sig).handler === SIG_DFL && info.sig !== SIGKILL) return;
   if (!p.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  k.traced("signal", () => `[${p.pid}] ${p.comm}: signal ${info.sig} code ${info.code} sent`);
   if (info.sig === SIGKILL) {
     for (const t of p.threads) notify(k, t, true);
     return;
@@ -64,7 +65,7 @@ export function trapSignal(k: Kern, t: Thread, info: SigInfo): void {
   t.pending.discard(info.sig);
   t.pending.post(info, Infinity);
   t.ast |= AST_SIGNAL;
-  if (k.trace) k.trace(`[${t.tid}] ${p.comm}: signal ${info.sig} code ${info.code} addr 0x${(info.addr ?? 0).toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
+  k.traced("signal", () => `[${t.tid}] ${p.comm}: signal ${info.sig} code ${info.code} addr 0x${(info.addr ?? 0).toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
 }
 
 function notify(k: Kern, t: Thread, isKill: boolean): void {

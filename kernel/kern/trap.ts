@@ -45,6 +45,8 @@ export function trapDispatch(k: Kern, t: Thread): boolean {
   return true;
 }
 
+const FAULT_NAMES: Readonly<Record<number, string>> = { [PROT_READ]: "read", [PROT_WRITE]: "write", [PROT_EXEC]: "fetch" };
+
 const accessOf = (cause: number): number => (cause === CAUSE_SPAGE ? PROT_WRITE : cause === CAUSE_LPAGE ? PROT_READ : PROT_EXEC);
 
 // ---- system calls --------------------------------------------------------------------------------------------------
@@ -52,8 +54,9 @@ const accessOf = (cause: number): number => (cause === CAUSE_SPAGE ? PROT_WRITE 
 function syscall(k: Kern, t: Thread): boolean {
   const nr = t.x[34]!, e = t.x[35] === 0 ? k.syscalls[nr] : undefined;
   t.syscallNr = nr;
-  if (k.trace !== null) return k.sched.begin(t, tracedSyscall(k, t, e));
+  if (k.trace !== null && k.trace.kinds.has("syscall")) return k.sched.begin(t, tracedSyscall(k, t, e));
   if (e === undefined) {
+    k.traced("enosys", () => `[${t.tid}] ${t.proc.comm}: system call ${nr} does not exist here: ENOSYS`);
     setResult(t, -ENOSYS);
     return true;
   }
@@ -81,13 +84,13 @@ function* tracedSyscall(k: Kern, t: Thread, e: SyscallEntry | undefined): KGen<v
   if (e) {
     r = e.fast ? e.fast(k, t) : -ERESTART;
     if (r === -ERESTART && e.slow) {
-      if (e.name === "exit_group" || e.name === "exit") k.trace?.(call);
+      if (e.name === "exit_group" || e.name === "exit") k.trace!.line(call);
       r = yield* e.slow(k, t);
     }
     if (t.isDead) return;
     finishSyscall(t, e, r);
   } else setResult(t, r);
-  k.trace?.(`${call} = ${r > 4096 ? `0x${r.toString(16)}` : r}${e ? "" : " (no such call)"}`);
+  k.trace!.line(`${call} = ${r > 4096 ? `0x${r.toString(16)}` : r}${e ? "" : " (no such call)"}`);
 }
 
 function traceArg(kind: string, lo: number, hi: number): string {
@@ -120,6 +123,7 @@ export function setResult(t: Thread, r: number): void {
 
 function pageFault(k: Kern, t: Thread, va: number, access: number): boolean {
   const { map } = t.proc.vmspace;
+  k.traced("fault", () => `[${t.tid}] ${t.proc.comm}: ${FAULT_NAMES[access] ?? "?"} fault at 0x${va.toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
   if (va < map.min || va >= map.max) {
     trapSignal(k, t, { sig: SIGSEGV, code: SEGV_MAPERR, addr: va });
     return true;

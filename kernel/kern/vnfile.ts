@@ -121,6 +121,7 @@ export function* openVnode(k: Kern, t: Thread, v: Vnode, flags: number): KGen<Op
   if ((flags & O_PATH) === 0) {
     if (v.type === VCHR) open = k.cdevsw.get(majorOf(v.rdev)) ?? null;
     else if (v.type === VFIFO) open = k.openFifo;
+    else if (v.type === VBLK) open = k.openBlock;
     if (v.type === VSOCK || (v.type === VFIFO && !open)) {
       yield* v.vrele();
       return -ENXIO;

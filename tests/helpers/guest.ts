@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { brotliDecompressSync } from "node:zlib";
 import { MemoryBackend, OverlayBackend } from "../../emu/dev/backend.ts";
 import { Machine, type MachineConfig } from "../../emu/machine.ts";
+import { TRACE_KINDS } from "../../kernel/kern/kern.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import { type CpioEntry, packCpio } from "../../tools/cpio.ts";
 
@@ -56,7 +57,7 @@ export function runGuest(command: string, o: GuestOptions = {}): GuestRun {
     ramBytes: o.ramBytes ?? 64 << 20, hosted: true, drives: [new OverlayBackend(new MemoryBackend(o.disk ?? image, { readOnly: true }))], console: stderr,
     ports: [stdin, stderr], bootargs: "stdio=ports", epochSeconds: 1_800_000_000, ...(o.files ? { initrd: packCpio(o.files) } : {}), ...o.machine,
   });
-  const kernel = new Kernel(machine, { init: o.init ?? ["/sbin/init", "-c", command], trace: o.trace ?? null });
+  const kernel = new Kernel(machine, { init: o.init ?? ["/sbin/init", "-c", command], trace: o.trace === undefined ? null : { kinds: new Set(TRACE_KINDS), line: o.trace } });
   const limit = o.maxInsns ?? 2e9;
   for (let why = "budget"; why !== "halted";) {
     why = kernel.run(5_000_000);

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { brotliDecompressSync } from "node:zlib";
 import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
 import { Machine } from "../../emu/machine.ts";
+import { type Trace, TRACE_KINDS } from "../../kernel/kern/kern.ts";
 import { type CpioEntry, entriesOf, packCpio, S_IFREG } from "../cpio.ts";
 import { fileError, memoryDisk, openDisk, readInput } from "./files.ts";
 import { startKernel } from "./kernel.ts";
@@ -40,18 +41,32 @@ export function runVerb(line: CommandLine): Promise<number> {
   return start(line, [INIT, "-e", `/${guestPath}`, ...args], [{ path: guestPath, mode: S_IFREG | 0o755, data: bytes }]);
 }
 
+/** Both sides of a --dir. */
+function guestFolder(value: string): { host: string; guest: string } {
+  const colon = value.lastIndexOf(":"), host = colon > 0 ? value.slice(0, colon) : value;
+  const guest = (colon > 0 ? value.slice(colon + 1) : `${HOST_FOLDER}/${basename(host)}`).split("/").filter((part) => part !== "" && part !== ".");
+  if (guest.includes("..") || guest.length === 0) throw new UsageError(`--dir ${value}: name a directory of the guest other than /, without ..`);
+  return { host, guest: guest.join("/") };
+}
+
 /** The files that --dir names. */
 function hostFolders(line: CommandLine): CpioEntry[] {
   return list(line, "dir").flatMap((value) => {
-    const colon = value.lastIndexOf(":"), host = colon > 0 ? value.slice(0, colon) : value;
-    const guest = (colon > 0 ? value.slice(colon + 1) : `${HOST_FOLDER}/${basename(host)}`).split("/").filter((part) => part !== "" && part !== ".");
-    if (guest.includes("..")) throw new UsageError(`--dir ${value}: the guest's path must not contain ..`);
+    const { host, guest } = guestFolder(value);
     try {
-      return entriesOf(host, guest.join("/"));
+      return entriesOf(host, guest);
     } catch (e) {
       throw fileError("--dir", host, e);
     }
   });
+}
+
+/** --trace KINDS: lines on standard error. */
+function traceOf(kinds: string | undefined): Trace | null {
+  if (kinds === undefined) return null;
+  const wanted = kinds.split(","), wrong = wanted.find((k) => k !== "all" && !TRACE_KINDS.some((t) => t === k));
+  if (wrong !== undefined) throw new UsageError(`--trace ${kinds}: there is no kind "${wrong}"; use all, or some of ${TRACE_KINDS.join(",")}`);
+  return { kinds: new Set(TRACE_KINDS.filter((k) => wanted.includes("all") || wanted.includes(k))), line: (text) => void process.stderr.write(`${text}\n`) };
 }
 
 async function start(line: CommandLine, init: readonly string[], files: readonly CpioEntry[]): Promise<number> {
@@ -68,7 +83,7 @@ async function start(line: CommandLine, init: readonly string[], files: readonly
     ...common, hosted: true, drives: [disk], console: session.console, bootargs, epochSeconds: epoch(clock),
     ...(session.ports === null ? {} : { ports: session.ports }), ...(initrd === null ? {} : { initrd }),
   });
-  const kernel = startKernel(machine, { init, trace: kinds === undefined ? null : (text) => void process.stderr.write(`${text}\n`) });
+  const kernel = startKernel(machine, { init, trace: traceOf(kinds), readOnlyDirs: list(line, "dir").map((value) => `/${guestFolder(value).guest}`) });
   const status = await session.run(kernel, machine, line, { clock, kernel });
   disk.flush();
   return status;

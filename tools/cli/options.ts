@@ -25,7 +25,7 @@ const ROWS: readonly OptionRow[] = [
   { name: "append", value: "S", verbs: ALL, help: "the kernel's command line" },
   { name: "drive", value: "F", many: true, verbs: BARE, help: "a disk image; may be given several times" },
   { name: "disk", value: "F", verbs: KERNEL, help: "root disk instead of the embedded one" },
-  { name: "dir", value: "HOST[:GUEST]", many: true, verbs: KERNEL, help: "show a host folder in the guest; copied in at start" },
+  { name: "dir", value: "HOST[:GUEST]", many: true, verbs: KERNEL, help: "show a host folder in the guest, read-only; copied in at start" },
   { name: "rw", verbs: ALL, help: "keep changes to disks; without it they are dropped" },
   { name: "mem", value: "SIZE", verbs: ALL, help: "guest memory, such as 64M or 1G (default 128M)" },
   { name: "clock", value: "host|virtual", verbs: ALL, help: "guest clocks follow the host, or retired instructions" },
@@ -34,7 +34,7 @@ const ROWS: readonly OptionRow[] = [
   { name: "tlb", value: "normal|tiny|hostile", verbs: ALL, help: "how much the TLB keeps; for tests of guests" },
   { name: "engine", value: "interp|jit", verbs: ALL, help: "interpret every instruction, or translate what is hot (default)" },
   { name: "seed", value: "N", verbs: ALL, help: "seed of every random choice (default 1)" },
-  { name: "trace", value: "KINDS", verbs: KERNEL, help: "trace on stderr, such as syscall,signal" },
+  { name: "trace", value: "KINDS", verbs: KERNEL, help: "trace on stderr: syscall, enosys, signal, fault, exec, exit, or all" },
   { name: "json", verbs: ALL, help: "a line of JSON on stderr at the end: exit code, instructions, time" },
   { name: "help", short: "h", verbs: ALL, help: "this text" },
 ];
