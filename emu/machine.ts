@@ -29,6 +29,7 @@ import { type EngineMode, FullHart, type TlbMode } from "./hart/fullhart.ts";
 import { newMemory, STOP_WFI } from "./hart/hart.ts";
 import { RAM_OFFSET } from "./hart/layout.ts";
 import type { AdMode } from "./hart/privileged.ts";
+import type { Stress } from "./jit/engine.ts";
 import { pageWalk, type WalkReport } from "./mmu/inspect.ts";
 import type { TlbEntry } from "./mmu/tlb.ts";
 import { VirtualClock } from "./time/clock.ts";
@@ -52,8 +53,9 @@ export const FINISHER_BASE = 0x10_0000, RTC_BASE = 0x10_1000, CLINT_BASE = 0x200
 export const UART_IRQ = 10, RTC_IRQ = 11;
 const SLICE_MAX = 1 << 29;
 /** Set when bundled, so that all tests can run with another engine. */
-declare const LOANWORD_ENGINE: EngineMode | undefined;
-const DEFAULT_ENGINE: EngineMode = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit";
+declare const LOANWORD_ENGINE: EngineMode | "stress" | undefined;
+const WANTED = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit", DEFAULT_ENGINE: EngineMode = WANTED === "stress" ? "jit" : WANTED;
+const DEFAULT_STRESS: Stress | undefined = WANTED === "stress" ? { hotJumps: 2, dropOneIn: 5 } : undefined;
 /** Firmware adds nodes to the device tree where it lies. */
 const FDT_GROWTH_BYTES = 8192;
 const A0 = 10, A1 = 11, A2 = 12;
@@ -75,6 +77,8 @@ export interface MachineConfig {
   asidBits?: number;
   /** Default: jit. */
   engine?: EngineMode;
+  /** For tests of the translator. */
+  stress?: Stress;
   /** A supervisor in TypeScript gets the traps; else they vector. */
   hosted?: boolean;
   /** Bare: what to load and start. Without any, the hart starts at the bottom of RAM. */
@@ -124,6 +128,7 @@ export class Machine implements PowerSwitch {
     this.dma = new RamDma(this.ram, hart);
     hart.assemble(this.bus, this.timebase, {
       hosted: config.hosted ?? false, ad: this.ad, tlb: this.tlbMode, asidBits: config.asidBits ?? 16, engine: config.engine ?? DEFAULT_ENGINE,
+      stress: config.stress ?? DEFAULT_STRESS,
     });
     this.clock.onEarlier = () => hart.control.endSlice();
     this.bus.onRamStore = (pa, lenBytes) => this.dma.wrote(pa, lenBytes);

@@ -9,7 +9,7 @@ import { HART_BASE, HART_STRIDE, RAM_OFFSET } from "./layout.ts";
 import { Pmp } from "./pmp.ts";
 import { type AdMode, Privileged } from "./privileged.ts";
 import type { Bus } from "../bus/bus.ts";
-import { Engine } from "../jit/engine.ts";
+import { Engine, type Stress } from "../jit/engine.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { Tlb } from "../mmu/tlb.ts";
 import { Walker } from "../mmu/walk.ts";
@@ -29,6 +29,7 @@ export interface HartConfig {
   tlb: TlbMode;
   asidBits: number;
   engine: EngineMode;
+  stress?: Stress | undefined;
 }
 
 export class FullHart extends Hart {
@@ -46,7 +47,8 @@ export class FullHart extends Hart {
     walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
     const hartBlock = HART_BASE + this.id * HART_STRIDE;
     this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
-    const { mmu } = this, engine = config.engine === "interp" ? null : new Engine({ memory: this.memory, hartBlock, code: this.code, map: mmu });
+    const { mmu } = this, stress = config.stress ? { stress: config.stress } : {};
+    const engine = config.engine === "interp" ? null : new Engine({ memory: this.memory, hartBlock, code: this.code, map: mmu, ...stress });
     if (engine !== null) {
       tlb.onForget = (context) => engine.renew(context);
       tlb.onFence = (context, va, level) => engine.fenced(context, va, level);

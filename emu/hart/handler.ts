@@ -24,6 +24,8 @@ export interface Locals {
   count: number;
   /** The module's function for a slow access. */
   slow: number;
+  /** How many jumps make a record hot: the translator is worth its time then. */
+  hotJumps: number;
   /** The host fuses multiplication and addition. */
   fusedMadd: boolean;
 }
@@ -305,13 +307,10 @@ export abstract class Handler implements Builder {
   }
 }
 
-/** How many jumps make a record hot: the translator is worth its time then. */
-export const HOT_JUMPS = 600;
-
 /** Emits the count of the record at ip. Leaves i32 1 when it has just become hot. */
 export function emitCount(e: Emitter, l: Locals): void {
   e.get(l.ip).i32(3).op("i32.shr_u").tee(l.count).get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(1).op("i32.add").mem("i32.store16", PROFILE_BIAS);
-  e.get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(HOT_JUMPS).op("i32.eq");
+  e.get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(l.hotJumps).op("i32.eq");
 }
 
 /** Temporaries, reused by each handler. */

@@ -86,11 +86,11 @@ function emitHandlers(e: Emitter, hart: number, l: Locals, kind: Kind): void {
   }
 }
 
-function kindFunction(hart: number, kind: Kind, slow: number, { jit, fusedMadd }: InterpreterOptions): Emitter {
+function kindFunction(hart: number, kind: Kind, slow: number, { jit, hotJumps, fusedMadd }: InterpreterOptions): Emitter {
   const e = new Emitter(kind === "fast" ? 1 : 2);
   const l: Locals = {
     ip: e.local(I32), page: e.local(I32), left: LEFT_ARG, bank: e.local(I32), why: e.local(I32), answer: e.local(I32), operation: e.local(I32),
-    pageVa: e.local(I64), npc: e.local(I64), count: jit && kind === "fast" ? e.local(I32) : -1, slow, fusedMadd,
+    pageVa: e.local(I64), npc: e.local(I64), count: jit && kind === "fast" ? e.local(I32) : -1, slow, hotJumps, fusedMadd,
   };
   // What TypeScript takes away from the instructions left ends exact, too.
   const spent = () => (kind === "fast" ? e.get(l.left).op("i32.eqz") : e.get(l.left).get(STOP_ARG).op("i32.le_u"));
@@ -130,6 +130,8 @@ function alternateFunction(hart: number, fast: number, exact: number): Emitter {
 export interface InterpreterOptions {
   /** With what translated code needs (jit/core.ts). */
   readonly jit: boolean;
+  /** Jumps that make a place hot. */
+  readonly hotJumps: number;
   /** The host fuses multiplication and addition (jit/features.ts). */
   readonly fusedMadd: boolean;
 }

@@ -32,6 +32,16 @@ export interface EngineParts {
   readonly hartBlock: number;
   readonly code: CodeCache;
   readonly map: CodeMap;
+  /** For tests: what is hot at the first jump, and how often translations are dropped at random. */
+  readonly stress?: Stress;
+}
+
+/** Makes rare things common. */
+export interface Stress {
+  /** Jumps that make a place hot; default 600. */
+  readonly hotJumps?: number;
+  /** One in so many returns to TypeScript drops a translation, or all of them. */
+  readonly dropOneIn?: number;
 }
 
 /** Exports of the core that regions import. */
@@ -52,6 +62,8 @@ interface Translation {
 /** What a profiler shows of a region's function. */
 const nameOf = (r: Region, i: number): string => `guest_${(r.entryVa < 0 ? r.entryVa + 2 ** 64 : r.entryVa).toString(16)}_${i}`;
 
+/** Fewer jumps than these are interpreted faster than translated. */
+const HOT_JUMPS = 600;
 /** Instructions translated in one go: about 2 ms of work. */
 const BATCH_INSNS = 2500;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
@@ -64,6 +76,9 @@ const TWO32 = 4294967296;
 export class Engine implements CodeSource {
   readonly table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS, maximum: TABLE_SLOTS });
   readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0 };
+  readonly hotJumps: number;
+  private readonly dropOneIn: number;
+  private random = 1;
   private readonly memory: WebAssembly.Memory;
   private readonly block: number;
   private readonly code: CodeCache;
@@ -86,6 +101,8 @@ export class Engine implements CodeSource {
   private context = 0;
 
   constructor(parts: EngineParts) {
+    this.hotJumps = parts.stress?.hotJumps ?? HOT_JUMPS;
+    this.dropOneIn = parts.stress?.dropOneIn ?? 0;
     this.memory = parts.memory;
     this.block = parts.hartBlock;
     this.host = { hart: parts.hartBlock, fusedMadd: hasFusedMadd() };
@@ -155,6 +172,7 @@ export class Engine implements CodeSource {
 
   /** Translates what is hot, a batch at most. */
   work(): void {
+    if (this.dropOneIn > 0) this.dropAtRandom();
     if (this.queue.length === 0) return;
     const vas: number[] = [];
     for (const { va, ramPage } of this.queue.splice(0)) if (this.map.codePage(Math.floor(va / 4096) * 4096) === ramPage) vas.push(va);
@@ -281,6 +299,14 @@ export class Engine implements CodeSource {
     this.freeSlots.push(t.slot);
     this.all.delete(t);
     this.stats.drops++;
+  }
+
+  private dropAtRandom(): void {
+    this.random = (Math.imul(this.random, 1103515245) + 12345) & 0x7fffffff;
+    const n = this.random >>> 8;
+    if (n % this.dropOneIn !== 0 || this.all.size === 0) return;
+    if (n % 7 === 0) this.flush();
+    else this.drop([...this.all][n % this.all.size]!);
   }
 
   /** Forgets every translation. */

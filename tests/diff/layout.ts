@@ -14,9 +14,9 @@ export const BASE = 0x80000000, TABLES = 0x80001000, WINDOWS = 0x80010000, POOL 
 /** Virtual addresses whose page table entries are random: three L1 entries and two root entries from here. */
 export const ODD_VA = 0x80200000;
 
-/** Registers that random code never writes: bases of windows, of the pool, of odd addresses, and a loop counter. */
-export const SP = 2, GP = 3, TP = 4, COUNTER = 5, S0 = 8, S1 = 9;
-export const RESERVED: ReadonlySet<number> = new Set([SP, GP, TP, COUNTER, S0, S1]);
+/** Registers that random code never writes: bases of windows, of the pool, of odd addresses, and counters of loops and of loops around them. */
+export const SP = 2, GP = 3, TP = 4, COUNTER = 5, S0 = 8, S1 = 9, OUTER = 18;
+export const RESERVED: ReadonlySet<number> = new Set([SP, GP, TP, COUNTER, S0, S1, OUTER]);
 export const BASES: Readonly<Record<number, number>> = { [SP]: WINDOWS + 0x1800, [S0]: WINDOWS + 0x4ff8, [S1]: WINDOWS + 0x9804, [GP]: POOL + 2048, [TP]: ODD_VA };
 /** Link register of jumps to odd addresses: a fetch fault goes on where it says. */
 export const RA = 1;

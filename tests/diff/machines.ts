@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Machine, type TlbMode } from "../../emu/machine.ts";
+import { Machine, type MachineConfig, type TlbMode } from "../../emu/machine.ts";
 import { BASE, RAM_BYTES } from "./layout.ts";
 import type { Program } from "./program.ts";
 
@@ -34,15 +34,16 @@ export function runInQemu(p: Program): Uint8Array {
   }
 }
 
-export interface OurRun { readonly ram: Uint8Array; readonly retired: number }
+/** regions: how many were translated. */
+export interface OurRun { readonly ram: Uint8Array; readonly retired: number; readonly regions: number }
 
-/** Runs a program in our machine, `slice` instructions at a time if not 0. => RAM afterwards */
-export function runHere(p: Program, tlb: TlbMode = "normal", slice = 0): OurRun {
-  const machine = new Machine({ ramBytes: RAM_BYTES, console: { read: () => -1, write: () => {} }, tlb, kernel: { name: `seed ${p.seed}`, bytes: p.image } });
+/** Runs a program in our machine, `slice` instructions at a time if not 0. => RAM afterwards; `more`: engine, stress */
+export function runHere(p: Program, tlb: TlbMode = "normal", slice = 0, more: Partial<MachineConfig> = {}): OurRun {
+  const machine = new Machine({ ramBytes: RAM_BYTES, console: { read: () => -1, write: () => {} }, tlb, kernel: { name: `seed ${p.seed}`, bytes: p.image }, ...more });
   const limit = p.insns * 200 + 1_000_000;
   let end = machine.run(slice || limit);
   for (let n = slice; end === "budget" && n < limit && slice > 0; n += slice) end = machine.run(slice);
   if (end !== "halted") throw new Error(`seed ${p.seed}: our machine did not finish (${end}) at pc 0x${machine.hart.pc.toString(16)}`);
   if (machine.ram.base !== BASE) throw new Error("RAM has moved");
-  return { ram: machine.ram.u8, retired: machine.hart.instret };
+  return { ram: machine.ram.u8, retired: machine.hart.instret, regions: machine.hart.engine?.stats.regions ?? 0 };
 }

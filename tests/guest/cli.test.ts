@@ -99,7 +99,7 @@ test("programs and folders for the kernel that are missing or of the wrong kind"
   refused(["run", scratch.file("cut-prog", EXIT_42.slice(0, 132))], /is truncated/);
   refused(["run", scratch.file("dynamic", dynamic)], /is dynamically linked .* link it with -static/);
   refused(["run", "--dir", missing, kernel], /--dir .*missing: no such file/);
-  refused(["run", "--dir", `${scratch.dir}:/a/../b`, kernel], /must not contain/);
+  refused(["run", "--dir", `${scratch.dir}:/a/../b`, kernel], /without \.\./);
   refused(["boot", "--rw"], /--rw needs --disk/);
   refused(["boot", "--disk", missing], /disk .*missing: no such file/);
   refused(["boot", "--mem", "64Q"], /--mem 64Q/);

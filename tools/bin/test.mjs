@@ -1,6 +1,6 @@
 // The test command. Builds tests/**/*.test.ts, runs each file in a process of its own, two at a time, and
 // ends with one line: N passed, N failed, N skipped. Arguments select files whose path contains one of them;
-// --engine interp|jit says how machines run that do not say it themselves.
+// --engine interp|jit|stress says how machines run that do not say it themselves; stress translates at once and drops at random.
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
