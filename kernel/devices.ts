@@ -4,7 +4,7 @@ import { Uart } from "./dev/uart.ts";
 import { VirtioBlk } from "./dev/virtioblk.ts";
 import { VIRTIO_ID_BLK, VIRTIO_ID_CONSOLE, virtioProbe } from "./dev/virtiommio.ts";
 import { VPorts } from "./dev/vport.ts";
-import { openDisk } from "./kern/blkfile.ts";
+import { DiskFiles } from "./kern/blkfile.ts";
 import type { Kern } from "./kern/kern.ts";
 import { MEM_MAJOR, memDevices } from "./kern/memdev.ts";
 import { procMount } from "./kern/procfs.ts";
@@ -28,6 +28,7 @@ export class Devices {
   readonly console: Tty;
   /** Nodes of devices that were found. */
   private readonly nodes: DevNode[] = [];
+  private readonly diskFiles = new DiskFiles();
   private readonly k: Kern;
   private readonly uart: Uart;
 
@@ -47,7 +48,10 @@ export class Devices {
     k.cdevsw.set(MEM_MAJOR, function* (_kern, vnode, flags) {
       return mem(vnode, flags, minorOf(vnode.rdev));
     });
-    k.openBlock = openDisk;
+    const { diskFiles } = this;
+    k.openBlock = function* (kern, vnode, flags) {
+      return diskFiles.open(kern, vnode, flags);
+    };
     for (const d of virtioProbe(k.hal)) {
       if (d.deviceId === VIRTIO_ID_BLK) this.disks.push(new VirtioBlk(k.hal, k.ctx, k.uvm, d, this.disks.length));
       else if (d.deviceId === VIRTIO_ID_CONSOLE && this.nodes.length === 0) this.addPorts(new VPorts(k.hal, k.uvm, d));

@@ -1,8 +1,9 @@
-// Block devices as files: their bytes by the buffer cache, a cache for each that is open.
+// Block devices as files: their bytes by a buffer cache, one for each device that is open, however often it is.
 //
 //   read, write at any byte ─► blocks of the cache ─► BlockDev
 //
-// While a file system is mounted from the device it may be read, as it is on the disk, but not written: EBUSY.
+// A write is on the disk when it returns, so that whoever mounts the disk finds it. While a file system is mounted from the
+// device it may be read, as it is on the disk, but not written, by descriptors from before the mount either: EBUSY.
 import { EBUSY, EINVAL, ENOSPC, ENOTTY, ENXIO, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyout, type Uio, uiomove } from "../uvm/uio.ts";
@@ -20,10 +21,17 @@ const SEEK_SET = 0, SEEK_CUR = 1, SEEK_END = 2, SECTOR = 512, BLOCK = 4096;
 class DiskOps implements FileOps {
   readonly kind = "disk";
   readonly isSeekable = true;
+  opens = 0;
+  private readonly k: Kern;
   private readonly dev: BlockDev;
   private readonly cache: BufCache;
+  /** Transfers under way: their buffers must stay. */
+  private transfers = 0;
+  /** What Vfs.mountChanges was when the cache was last known to be as the disk is. */
+  private mountsSeen = 0;
 
   constructor(k: Kern, dev: BlockDev) {
+    this.k = k;
     this.dev = dev;
     // Every block is whole: a disk that ends in the middle of a page is cached by sectors.
     this.cache = new BufCache(k.ctx, k.uvm, k.hal.mem, dev, dev.sizeBytes % BLOCK === 0 ? BLOCK : SECTOR);
@@ -37,7 +45,27 @@ class DiskOps implements FileOps {
     return yield* this.transfer(f, uio, offset, true);
   }
 
+  isMounted(): boolean {
+    return this.k.vfs.mounts.some((m) => m instanceof Ext2Mount && m.fs.dev === this.dev);
+  }
+
+  /** Forgets blocks that a file system may have changed on the disk. */
+  private refresh(): void {
+    const { mountChanges } = this.k.vfs, isMounted = this.isMounted();
+    if (this.transfers > 0 || (!isMounted && this.mountsSeen === mountChanges)) return;
+    this.cache.purge();
+    this.mountsSeen = mountChanges;
+  }
+
   private *transfer(f: OpenFile, uio: Uio, offset: number, isWrite: boolean): KGen<number> {
+    this.refresh();
+    this.transfers++;
+    const done = yield* this.copy(f, uio, offset, isWrite), error = isWrite ? yield* this.cache.sync() : 0;
+    this.transfers--;
+    return error < 0 ? error : done;
+  }
+
+  private *copy(f: OpenFile, uio: Uio, offset: number, isWrite: boolean): KGen<number> {
     const { cache, dev } = this, size = cache.blockSize, from = offset < 0 ? f.offset : offset;
     let at = from, error = 0;
     if (isWrite && at >= dev.sizeBytes && uio.resid > 0) return -ENOSPC;
@@ -46,6 +74,10 @@ class DiskOps implements FileOps {
       const b = yield* cache.bread(Math.floor(at / size));
       if (typeof b === "number") {
         error = b;
+        break;
+      }
+      if (isWrite && this.isMounted()) {
+        error = -EBUSY;
         break;
       }
       b.holds++;
@@ -88,18 +120,25 @@ class DiskOps implements FileOps {
   }
 
   *close(f: OpenFile): KGen<void> {
-    yield* this.fsync();
-    this.cache.purge();
+    if (f.isWritable && this.opens === 1) yield* this.dev.flush();
+    if (--this.opens === 0) this.cache.purge();
     yield* f.vnode!.vrele();
   }
 }
 
-/** Opens a block device. => -ENXIO no such disk; -EBUSY writing one that is mounted; -EPERM writing one that is read-only */
-export function* openDisk(k: Kern, v: Vnode, flags: number): KGen<OpenFile | number> {
-  const dev = k.vfs.blockDevs.get(v.rdev);
-  if (dev === undefined) return -ENXIO;
-  const f = new OpenFile(new DiskOps(k, dev), flags, null, v);
-  if (!f.isWritable) return f;
-  if (dev.isReadOnly) return -EPERM;
-  return k.vfs.mounts.some((m) => m instanceof Ext2Mount && m.fs.dev === dev) ? -EBUSY : f;
+/** The block devices that are open. */
+export class DiskFiles {
+  private readonly byDevice = new Map<BlockDev, DiskOps>();
+
+  /** Opens a block device. => -ENXIO no such disk; -EBUSY writing one that is mounted; -EPERM writing one that is read-only */
+  open(k: Kern, v: Vnode, flags: number): OpenFile | number {
+    const dev = k.vfs.blockDevs.get(v.rdev);
+    if (dev === undefined) return -ENXIO;
+    const ops = this.byDevice.get(dev) ?? new DiskOps(k, dev), f = new OpenFile(ops, flags, null, v);
+    if (f.isWritable && dev.isReadOnly) return -EPERM;
+    if (f.isWritable && ops.isMounted()) return -EBUSY;
+    this.byDevice.set(dev, ops);
+    ops.opens++;
+    return f;
+  }
 }

@@ -33,11 +33,15 @@ export class Vfs {
     this.mem = mem;
   }
 
+  /** File systems mounted and unmounted so far. */
+  mountChanges = 0;
+
   /** Installs the root file system. */
   *mountRoot(mount: Mount): KGen<number> {
     const root = yield* mount.root();
     if (typeof root === "number") return root;
     this.mounts.push(mount);
+    this.mountChanges++;
     this.rootVnode = root;
     return 0;
   }
@@ -51,6 +55,7 @@ export class Vfs {
     mount.covered = dir;
     mount.path = path;
     this.mounts.push(mount);
+    this.mountChanges++;
     return 0;
   }
 
@@ -74,6 +79,7 @@ export class Vfs {
     dir.mountedHere = null;
     mount.covered = null;
     this.mounts.splice(this.mounts.indexOf(mount), 1);
+    this.mountChanges++;
     yield* dir.vrele();
     return 0;
   }

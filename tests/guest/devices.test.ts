@@ -1,6 +1,9 @@
 // Disks as files, folders that are shown read-only, and traces by kind.
 import { spawnSync } from "node:child_process";
-import { runGuest } from "../helpers/guest.ts";
+import { MemoryBackend, OverlayBackend } from "../../emu/dev/backend.ts";
+import { checkExt2 } from "../../tools/ext2check.ts";
+import { makeExt2 } from "../../tools/mkext2.ts";
+import { type GuestRun, rootImage, runGuest } from "../helpers/guest.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
 const test = suite("devices");
@@ -24,6 +27,28 @@ test("a mounted disk is not written, and one that does not exist is not opened",
   const r = runGuest("echo x > /dev/vda; echo $?; mount | head -n 1");
   assert.match(r.err, /busy/i);
   assert.match(r.out, /^[12]\n/);
+});
+
+/** A run with a second disk, which has an empty file system. */
+function withDisk(command: string): GuestRun & { disk: Uint8Array } {
+  const disk = makeExt2({ sizeBytes: 2 << 20, inodes: 128, label: "", uuid: new Uint8Array(16), timeSec: 1_700_000_000 });
+  const root = new OverlayBackend(new MemoryBackend(rootImage(), { readOnly: true }));
+  return { ...runGuest(command, { machine: { drives: [root, new MemoryBackend(disk)] } }), disk };
+}
+
+test("two descriptors of one disk see each other's writes, and lose none", () => {
+  const r = withDisk("exec 3<>/dev/vdb; exec 4<>/dev/vdb; dd bs=100 count=1 <&4 >/dev/null 2>&1; echo AAAA >&3; echo BBBB >&4; exec 3>&-; exec 4>&-");
+  assert.is(Buffer.from(r.disk.subarray(0, 5)).toString(), "AAAA\n", r.err);
+  assert.is(Buffer.from(r.disk.subarray(100, 105)).toString(), "BBBB\n");
+});
+
+test("a disk that was opened before it was mounted is not written while it is", () => {
+  const r = withDisk("exec 3<>/dev/vdb; dd bs=512 count=1 <&3 >/dev/null 2>&1; mkdir /tmp/m; mount -t ext2 /dev/vdb /tmp/m; " +
+    "echo f > /tmp/m/f; echo NO >&3; cat /tmp/m/f; umount /tmp/m; echo YES >&3; exec 3>&-");
+  assert.match(r.out + r.err, /busy/i);
+  assert.is(Buffer.from(r.disk.subarray(512, 516)).toString(), "YES\n", r.out + r.err);
+  // What was read before the mount did not overwrite what the file system wrote.
+  assert.equal(checkExt2(r.disk), []);
 });
 
 test("a host folder is shown read-only", () => {
