@@ -2,7 +2,7 @@
 // `loanword disk`, and for tests of the file system.
 import { Machine } from "../emu/machine.ts";
 import { Hal } from "../kernel/hal/hal.ts";
-import { EIO, EROFS } from "../kernel/lib/errno.ts";
+import { EEXIST, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, EROFS } from "../kernel/lib/errno.ts";
 import { KContext, type KGen, runNoSleep } from "../kernel/lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../kernel/uvm/uio.ts";
 import { type Uvm, uvmInit } from "../kernel/uvm/uvm.ts";
@@ -62,6 +62,11 @@ export class DiskError extends Error {
   }
 }
 
+const WORDS: Readonly<Record<number, string>> = {
+  [ENOENT]: "a directory on the way does not exist", [EISDIR]: "is a directory", [ENOTDIR]: "not a directory, or a part of the path is none",
+  [ENOSPC]: "there is no space left in the image", [EIO]: "cannot be read or written",
+};
+
 export class DiskFs {
   readonly disk: MemoryDisk;
   readonly vfs: Vfs;
@@ -87,7 +92,7 @@ export class DiskFs {
   }
 
   private check<T>(what: string, value: T | number): T {
-    if (typeof value === "number" && value < 0) throw new DiskError(`${what}: error ${-value}${this.complaints.length ? ` (${this.complaints.at(-1)})` : ""}`, -value);
+    if (typeof value === "number" && value < 0) throw new DiskError(`${what}: ${WORDS[-value] ?? `error ${-value}`}${this.complaints.length ? ` (${this.complaints.at(-1)})` : ""}`, -value);
     return value as T;
   }
 
@@ -97,8 +102,14 @@ export class DiskFs {
 
   private existing(path: string, follow = true): Vnode {
     const found = this.find(path, follow);
-    if (!found.vnode) throw new DiskError(`${path}: no such file`, 2);
+    if (!found.vnode) throw new DiskError(`${path}: no such file`, ENOENT);
     return runNoSleep(found.keepVnode());
+  }
+
+  has(path: string): boolean {
+    const found = this.find(path, false);
+    runNoSleep(found.done());
+    return found.vnode !== null;
   }
 
   stat(path: string, follow = true): Attr {
@@ -108,7 +119,11 @@ export class DiskFs {
   }
 
   readFile(path: string): Uint8Array {
-    const v = this.existing(path), bytes = new Uint8Array(v.vSize);
+    const v = this.existing(path), bytes = new Uint8Array(v.type === VREG ? v.vSize : 0);
+    if (v.type !== VREG) {
+      runNoSleep(v.vrele());
+      throw new DiskError(`${path}: is ${v.type === VDIR ? "a directory" : "no regular file"}`, EISDIR);
+    }
     for (let at = 0; at < bytes.length;) {
       const n = this.check(path, runNoSleep(v.read(Uio.kernel(this.uvm, bytes.subarray(at), UIO_READ), at))) as number;
       if (n === 0) break;
@@ -137,7 +152,7 @@ export class DiskFs {
 
   create(path: string, request: CreateRequest): void {
     const found = this.find(path, false);
-    if (found.vnode) throw new DiskError(`${path}: exists`, 17);
+    if (found.vnode) throw new DiskError(`${path}: exists`, EEXIST);
     const v = this.check(path, runNoSleep(found.dir.create(found.leaf, request))) as Vnode;
     runNoSleep(v.vrele());
     runNoSleep(found.done());

@@ -64,7 +64,7 @@ class Ext2Check {
     }
     if (this.blocks * this.blockSize > this.image.length) return this.say("superblock", `has ${this.blocks} blocks of ${this.blockSize}, but the image ends after ${this.image.length} bytes: truncated`), false;
     const sane = this.perGroup > 0 && this.inodesPerGroup > 0 && this.inodeSize >= 128 && this.firstBlock < this.blocks && this.inodes > 0
-      && this.inodes <= this.inodesPerGroup * this.groups();
+      && this.inodes <= this.inodesPerGroup * this.groups() && this.firstInode <= this.inodes;
     return sane || (this.say("superblock", "block and inode counts do not fit together"), false);
   }
 
@@ -170,16 +170,25 @@ class Ext2Check {
         if (!used) freeBlocks++;
         if (used !== (this.claimed[block] === 1)) this.say(`group ${g}'s block bitmap`, `block ${block} is marked ${used ? "used, but nothing uses it" : "free, but it is used"}`);
       }
+      this.comparePadding(`group ${g}'s block bitmap`, map, count);
       const inodeMap = this.desc(g, 4) * this.blockSize;
       for (let i = 0; i < this.inodesPerGroup; i++) {
         const used = (this.image[inodeMap + (i >> 3)]! & (1 << (i & 7))) !== 0, ino = g * this.inodesPerGroup + i + 1;
         if (!used) freeInodes++;
         if (ino >= this.firstInode && used !== this.links[ino]! > 0) this.say(`group ${g}'s inode bitmap`, `inode ${ino} is marked ${used ? "used, but no name leads to it" : "free, but a name leads to it"}`);
       }
+      this.comparePadding(`group ${g}'s inode bitmap`, inodeMap, this.inodesPerGroup);
     }
     const saidBlocks = this.view.getUint32(SUPER + 12, true), saidInodes = this.view.getUint32(SUPER + 16, true);
     if (saidBlocks !== freeBlocks) this.say("superblock", `says ${saidBlocks} free blocks, the bitmaps have ${freeBlocks}`);
     if (saidInodes !== freeInodes) this.say("superblock", `says ${saidInodes} free inodes, the bitmaps have ${freeInodes}`);
+  }
+
+  /** What a bitmap's block has beyond its group is marked used. */
+  private comparePadding(where: string, map: number, count: number): void {
+    for (let i = count; i < this.blockSize * 8; i++) {
+      if ((this.image[map + (i >> 3)]! & (1 << (i & 7))) === 0) return this.say(where, `bit ${i}, beyond the group, is not set (block ${map / this.blockSize})`);
+    }
   }
 
   private compareLinks(): void {

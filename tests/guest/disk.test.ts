@@ -30,6 +30,9 @@ test("an image is made from a folder, listed, read, added to, and sound", () => 
   assert.match(disk("ls", image).out, /-rw-r----- +1 +0 +0 +6 a\.txt\nlrwxrwxrwx .* link -> a\.txt\n[^]*drwxr-xr-x .* sub\n/);
   assert.is(disk("cat", image, "/link").out, "hello\n");
   assert.is(disk("put", image, "package.json", "/sub/p").status, 0);
+  // The mode is that of the file a host link leads to.
+  assert.is(disk("put", image, join(from, "link"), "/sub/q").status, 0);
+  assert.match(disk("ls", image, "/sub").out, /-rw-r----- +1 .* q\n/);
   assert.is(disk("cat", image, "/sub/p").out, readFileSync("package.json", "latin1"));
   assert.equal(disk("check", image), { status: 0, out: `${image}: sound\n`, err: "" });
   e2fsckAgrees(image, true);
@@ -39,7 +42,9 @@ test("wrong use is a line, and changes nothing", () => {
   const before = readFileSync(image);
   for (const [args, message] of [
     [["create", image, "4M"], /exists/], [["create", join(folder, "x"), "4Q"], /give a size/], [["create", join(folder, "x"), "4M", "/nowhere"], /no such file/],
-    [["cat", image, "/none"], /no such file/], [["put", image, "/none", "/x"], /no such file/], [["put", image, "package.json", "/none/x"], /error 2/],
+    [["cat", image, "/none"], /no such file/], [["put", image, "/none", "/x"], /no such file/],
+    [["put", image, "package.json", "/none/x"], /does not exist/], [["put", image, "package.json", "/a.txt"], /exists/],
+    [["cat", image, "/sub"], /is a directory/], [["ls", image, "/a.txt"], /not a directory/],
     [["ls", "package.json"], /package\.json/], [["ls", join(folder, "absent")], /no such file/], [["frob", image], /use one of/], [["cat", image], /needs a path/],
     [["ls", image, "/", "more"], /too many/],
   ] as const) {
@@ -50,7 +55,7 @@ test("wrong use is a line, and changes nothing", () => {
   }
   const big = join(folder, "big");
   writeFileSync(big, Buffer.alloc(8 << 20));
-  assert.match(disk("put", image, big, "/big").err, /error 28/);
+  assert.match(disk("put", image, big, "/big").err, /no space left/);
   assert.is(Buffer.compare(before, readFileSync(image)), 0);
 });
 
@@ -68,6 +73,8 @@ const DAMAGES: readonly [name: string, damage: (b: Buffer) => void, message: Reg
   ["bitmap", (b) => void b.writeUInt8(b[desc(b, 0) * blockOf(b) + 100]! ^ 4, desc(b, 0) * blockOf(b) + 100), /block bitmap: block \d+ is marked/, /^$/],
   ["link count", (b) => void b.writeUInt16LE(9, inode(b, 2) + 26), /^inode 2: has 9 links/, /^$/],
   ["root's block", (b) => void b.writeUInt32LE(0xfffffff, inode(b, 2) + 40), /^inode 2: names block 268435455/, /inode 2: .*block 268435455/],
+  ["padding", (b) => void b.writeUInt8(0, desc(b, 0) * blockOf(b) + blockOf(b) - 1), /^group 0's block bitmap: bit \d+, beyond/, /^$/],
+  ["first inode", u32(1024 + 84, 0xffffffff), /^superblock: /, /^$/],
   ["root's mode", (b) => void b.writeUInt16LE(0o100644, inode(b, 2)), /root is no directory/, /root inode/],
   ["entry length", (b) => void b.writeUInt16LE(3, rootBlock(b) + 4), /^directory inode 2, block \d+: the entry at byte 0 has length 3/, /directory inode 2: entry at byte 0 of block \d+/],
   ["inode table", (b) => void b.writeUInt32LE(0x7fffffff, (b.readUInt32LE(1024 + 20) + 1) * blockOf(b) + 8), /group 0's descriptor \(inode table\)/, /group 0: inode table/],

@@ -1,8 +1,9 @@
 // `loanword disk`: ext2 images without booting them.
 //
 //   create IMAGE SIZE [DIR]    ls IMAGE [PATH]    cat IMAGE PATH    put IMAGE FILE PATH    check IMAGE
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { EEXIST } from "../../kernel/lib/errno.ts";
 import { VBLK, VCHR, VDIR, VFIFO, VLNK, VREG, VSOCK } from "../../kernel/vfs/vnode.ts";
 import { DiskError, DiskFs } from "../diskfs.ts";
 import { checkExt2 } from "../ext2check.ts";
@@ -77,7 +78,8 @@ const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[])
   put(image, [file, path, ...more]) {
     noMore("put", more);
     if (file === undefined || path === undefined) throw new UsageError("disk put needs a host file and a path in the image");
-    const bytes = readInput("file", file), mode = lstatSync(file).mode & 0o7777, disk = open(image, false);
+    const bytes = readInput("file", file), mode = statSync(file).mode & 0o7777, disk = open(image, false);
+    if (disk.has(path)) throw new DiskError(`${path}: exists; name a path that does not`, EEXIST);
     disk.writeFile(path, bytes, mode);
     save(image, disk.close());
     return 0;
