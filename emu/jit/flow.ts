@@ -43,6 +43,11 @@ class BlockSets {
       if (shape.writesX) this.defX |= 1 << insn.rd;
       if (shape.writesF) this.defF |= 1 << insn.rd;
     }
+    // What is skipped or not: the old value is needed, and there is one afterwards.
+    for (const insn of block.skipped) {
+      this.exposedX |= (readsX(insn) | (1 << insn.rd)) & ~this.defX;
+      this.defX |= 1 << insn.rd;
+    }
     this.defX &= ~1;
     this.exposedX &= ~1;
     const staysIn = block.end === END_FALL || block.end === END_JUMP;
@@ -120,7 +125,7 @@ export function budgetNeeds(region: Region, isChecked: readonly boolean[]): Int3
     const b = blocks[id]!;
     let longest = 0;
     for (const t of b.succ) if (!isChecked[t]) longest = Math.max(longest, visit(t));
-    return (need[id] = b.insns.length + longest);
+    return (need[id] = b.insns.length + b.skipped.length + longest);
   };
   for (let i = blocks.length - 1; i >= 0; i--) visit(i);
   return need;

@@ -28,6 +28,8 @@ export interface Block {
   readonly va: number;
   readonly insns: Insn[];
   end: number;
+  /** Of a block whose branch skips a few plain instructions: these. It goes on behind them either way, and branches no more. */
+  skipped: readonly Insn[];
   /** Where it goes: FALL [next]; BRANCH [taken, next]; JUMP [target]; CALL [return site]; INDIRECT the profiled targets. */
   targets: number[];
   /** Address behind the last instruction; of PUNT, of the instruction that is left. */
@@ -211,7 +213,7 @@ class Discovery {
     const insns: Insn[] = [];
     for (let va = start; ;) {
       const insn = this.insns.get(va);
-      const block = (end: number, targets: number[], endVa: number): Block => ({ id, va: start, insns, end, targets, endVa, succ: [] });
+      const block = (end: number, targets: number[], endVa: number): Block => ({ id, va: start, insns, end, skipped: [], targets, endVa, succ: [] });
       if (insn === undefined) return block(END_PUNT, [], va);
       insns.push(insn);
       const next = va + insn.lenBytes;
@@ -240,15 +242,38 @@ class Discovery {
     const entryVas = this.entryVas.filter((va) => byVa.has(va));
     entryVas.forEach(reach);
     for (let b = stack.pop(); b !== undefined; b = stack.pop()) b.targets.forEach(reach);
-    const blocks = all.filter((b) => reached.has(b));
+    const blocks = foldHammocks(all.filter((b) => reached.has(b)), new Set(entryVas));
     blocks.forEach((b, i) => { b.id = i; });
     for (const b of blocks) b.succ = [...new Set(b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined).map((t) => t.id))];
     const usable = (b: Block): boolean => b.insns.length > 0;
     // An entry in the middle of a loop would spoil its shape: there the interpreter goes on to the loop's head.
     const entries = entryVas.map((va) => byVa.get(va)!).filter((b) => b.va === entryVa || (usable(b) && !onCycle(b, blocks))).map((b) => b.id);
     const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
-    return { entryVa, blocks, entries, pages, insnCount: blocks.reduce((n, b) => n + b.insns.length, 0) };
+    return { entryVa, blocks, entries, pages, insnCount: blocks.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
   }
+}
+
+/** Longer stretches are better jumped over. */
+const SKIPPED_MAX = 3;
+
+/**
+ * A branch over a few instructions that only compute becomes a choice between the results: compilers branch where other
+ * processors would move conditionally, often on data that no predictor guesses.
+ */
+function foldHammocks(blocks: readonly Block[], entries: ReadonlySet<number>): Block[] {
+  const byVa = new Map(blocks.map((b) => [b.va, b])), ways = new Map<number, number>(), gone = new Set<Block>();
+  for (const b of blocks) for (const va of new Set(b.targets)) ways.set(va, (ways.get(va) ?? 0) + 1);
+  for (const b of blocks) {
+    if (b.end !== END_BRANCH) continue;
+    const [over, next] = b.targets as [number, number], f = byVa.get(next);
+    if (f === undefined || f === b || f.end !== END_FALL || f.targets[0] !== over || ways.get(next) !== 1 || entries.has(next)) continue;
+    if (f.insns.length > SKIPPED_MAX || !f.insns.every((insn) => insn.shape.isPlain) || f.skipped.length > 0) continue;
+    b.skipped = f.insns;
+    b.end = END_FALL;
+    b.targets = [over];
+    gone.add(f);
+  }
+  return blocks.filter((b) => !gone.has(b));
 }
 
 /**

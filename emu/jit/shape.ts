@@ -21,9 +21,13 @@ export interface InsnShape {
   /** A plain load or store: rs1 + imm. */
   readonly isAccess: boolean;
   readonly isStore: boolean;
+  /** It computes an x register from x registers, and nothing else happens. */
+  readonly isPlain: boolean;
 }
 
 const COLD = new Set(["fence.i", "ecall", "ebreak", "mret", "sret", "wfi", "sfence.vma"]);
+
+const PLAIN_EXTENSIONS = new Set(["i", "m", "zba", "zbb", "zbs", "zicond"]);
 
 const shapes: readonly InsnShape[] = rows.map((r) => {
   const args = r.args.split(","), has = (a: string) => args.includes(a), address = has("i(rs1)") || has("s(rs1)") || has("(rs1)");
@@ -31,6 +35,7 @@ const shapes: readonly InsnShape[] = rows.map((r) => {
     readsX1: has("rs1") || address, readsX2: has("rs2"), writesX: has("rd"), readsF1: has("fs1"), readsF2: has("fs2"), readsF3: has("fs3"),
     writesF: has("fd"), isBranch: has("b"), hasRm: has("rm"), mayLeave: address && r.name !== "jalr" || r.ext === "f" || r.ext === "d" || has("csr"),
     isCold: COLD.has(r.name), isCsr: has("csr"), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"), isStore: has("s(rs1)"),
+    isPlain: has("rd") && !address && !has("b") && !has("j") && !has("csr") && !COLD.has(r.name) && PLAIN_EXTENSIONS.has(r.ext) && !/^(div|rem)/.test(r.name),
   };
 });
 

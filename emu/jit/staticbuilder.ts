@@ -78,6 +78,11 @@ export class StaticBuilder implements Builder {
     this.jumpTaken = null;
   }
 
+  /** An x register was changed by others: nothing is known of it. */
+  forget(r: number): void {
+    this.known.delete(r);
+  }
+
   private put(v: V): void {
     this.e.raw(v.bytes);
   }

@@ -16,7 +16,8 @@ export function steadyBases(region: Region, parts: readonly Part[]): Int32Array 
     const inner = part.parts.map((p) => ({ blocks: visit(p), isLoop: p.heads !== null })), blocks = inner.flatMap((p) => p.blocks);
     let leaping = 0;
     for (const id of blocks) {
-      for (const insn of region.blocks[id]!.insns) {
+      const { insns, skipped } = region.blocks[id]!;
+      for (const insn of skipped.length > 0 ? [...insns, ...skipped] : insns) {
         const isStep = insn.row === ROW_ADDI && insn.rd === insn.rs1 && Math.abs(insn.imm) <= STEP_MAX;
         if (insn.shape.writesX && !isStep) leaping |= 1 << insn.rd;
       }

@@ -14,8 +14,8 @@
 import { DEPTH_BITS, DEPTH_MASK, RESULT_PUNT, RESULT_QUIT } from "./core.ts";
 import { type Flow, analyse, budgetNeeds } from "./flow.ts";
 import { type Group, groupAccesses } from "./group.ts";
-import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Region } from "./region.ts";
-import { type Frame, type PageCache, StaticBuilder } from "./staticbuilder.ts";
+import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Insn, type Region } from "./region.ts";
+import { type Frame, type Jump, type PageCache, StaticBuilder } from "./staticbuilder.ts";
 import { steadyBases } from "./stride.ts";
 import { cycleHeads, type Part, structureOf } from "./structure.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
@@ -60,6 +60,8 @@ class RegionEmitter implements Frame {
   private readonly parts: Part[];
   private readonly builder: StaticBuilder;
   private readonly pc: number;
+  /** Of a folded branch: its condition, and what it would have kept. */
+  private readonly choice: { readonly cond: number; readonly old: readonly number[] };
   /** Which head a loop with several goes to next. */
   private readonly label: number;
   private readonly xs = new Int32Array(32).fill(-1);
@@ -107,6 +109,7 @@ class RegionEmitter implements Frame {
     for (let r = 1; r < 32; r++) if ((this.flow.usedX & (1 << r)) !== 0) this.xs[r] = this.e.local(I64);
     for (let r = 0; r < 32; r++) if ((this.flow.usedF & (1 << r)) !== 0) this.fs[r] = this.e.local(F64);
     this.byVa = new Map(region.blocks.map((b) => [b.va, b]));
+    this.choice = { cond: this.e.local(I32), old: [this.e.local(I64), this.e.local(I64), this.e.local(I64)] };
     this.builder = new StaticBuilder(this);
   }
 
@@ -289,7 +292,9 @@ class RegionEmitter implements Frame {
   private emitEnd(block: Block, next: number): void {
     const { e, builder } = this, jump = builder.jumpTaken;
     switch (block.end) {
-      case END_FALL: return this.edge(block.targets[0]!, next, 0);
+      case END_FALL:
+        if (block.skipped.length > 0) this.emitSkipped(block.skipped, jump);
+        return this.edge(block.targets[0]!, next, 0);
       case END_PUNT: return this.stop(block.endVa, RESULT_PUNT);
       case END_JUMP: return this.edge(block.targets[0]!, next, 0);
       case END_BRANCH: {
@@ -307,6 +312,25 @@ class RegionEmitter implements Frame {
     e.hint(true);
     e.if().get(LEFT_ARG).op("return").op("end");
     this.leave();
+  }
+
+  /** Does what the branch would skip, and keeps the old values where it does. */
+  private emitSkipped(insns: readonly Insn[], jump: Jump | null): void {
+    const { e, builder, choice } = this;
+    if (jump?.kind !== "branch") throw new Error("jit: a branch did not branch");
+    e.raw(jump.cond.bytes).set(choice.cond);
+    e.get(LEFT_ARG).get(choice.cond).i32(insns.length).op("i32.mul").op("i32.add").i32(insns.length).op("i32.sub").set(LEFT_ARG);
+    const written = [...new Set(insns.map((insn) => insn.rd).filter((r) => r !== 0))];
+    written.forEach((r, i) => e.get(this.xs[r]!).set(choice.old[i]!));
+    for (const insn of insns) {
+      builder.begin(insn);
+      rows[insn.row]!.sem(builder);
+    }
+    written.forEach((r, i) => {
+      e.get(choice.old[i]!).get(this.xs[r]!).get(choice.cond).op("select").set(this.xs[r]!);
+      builder.forget(r);
+      this.dirtyX |= 1 << r;
+    });
   }
 
   private emitBranch(block: Block, next: number, cond: readonly number[]): void {

@@ -203,7 +203,12 @@ export class Mmu {
   codePage(pageVa: number): number {
     const lo = pageVa | 0, hi = Math.floor(pageVa / 4294967296) | 0, records = this.tlb.fetchRecords(this.fetchContext, lo, hi);
     if (records >= 0) return this.code.ramOffsetOf(records) >>> 12;
-    if (this.locate(lo, hi, ACCESS_FETCH) !== WALK_OK || this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return -1;
+    // Nobody fetches yet: A is not set, and a page without it counts as missing.
+    const { walker } = this, { updatesAD } = walker;
+    walker.updatesAD = false;
+    const outcome = this.locate(lo, hi, ACCESS_FETCH);
+    walker.updatesAD = updatesAD;
+    if (outcome !== WALK_OK || this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return -1;
     const rights = this.pmp.page(this.ppn * 4096, this.fetchPriv);
     return rights !== PMP_MIXED && (rights & PMP_X) !== 0 ? this.ppn - RAM_PFN : -1;
   }
