@@ -9,7 +9,7 @@ export interface LockLine {
   readonly holder: string;
 }
 
-/** Simple locks of every thread, and the maps' and vnodes' sleepable ones. */
+/** Simple locks of every thread, and the sleepable locks of maps. */
 export function locks(kernel: Kernel): LockLine[] {
   const lines: LockLine[] = [];
   for (const t of threads(kernel)) for (const l of t.locks) lines.push({ lock: l.name, kind: "simple", holder: t.name });

@@ -19,7 +19,7 @@ export interface PageReport {
 /** => null: the address is no managed page of RAM */
 export function page(kernel: Kernel, pa: number): PageReport | null {
   const pg = Math.floor((pa - 0x80000000) / 4096);
-  if (pg <= 0 || pg >= kernel.machine.ram.size / 4096) return null;
+  if (pg <= 0 || pg >= kernel.machine.ram.size / 4096 || kernel.uvm.pages.managed[pg] !== 1) return null;
   const p = kernel.uvm.hooks.pageRecord(pg), procs = [...kernel.kern.procs.values()];
   return {
     pa: p.pa, flags: FLAGS.filter((_, bit) => (p.flags & (1 << bit)) !== 0), queue: p.queue,

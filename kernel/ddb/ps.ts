@@ -16,6 +16,7 @@ export interface ThreadLine {
   readonly command: string;
 }
 
+/** Every process' threads, and the kernel's own with pid 0. */
 export function ps(kernel: Kernel): ThreadLine[] {
   const lines: ThreadLine[] = [];
   for (const p of kernel.kern.procs.values()) {
@@ -25,6 +26,10 @@ export function ps(kernel: Kernel): ThreadLine[] {
       const state = p.state === PS_STOPPED ? "stop" : p.state !== PS_ALIVE ? "zombie" : t.sleep !== null ? "sleep" : "run";
       lines.push({ ...common, tid: t.tid, state, wait: t.sleep?.tag ?? "" });
     }
+  }
+  for (const t of threads(kernel)) {
+    if (t instanceof Thread || t === kernel.ctx.bootThread) continue;
+    lines.push({ pid: 0, tid: 0, ppid: 0, cpuNs: 0, command: `[${t.name}]`, state: t.sleep !== null ? "sleep" : "run", wait: t.sleep?.tag ?? "" });
   }
   return lines;
 }

@@ -34,6 +34,7 @@ test("ps shows who sleeps where", () => {
   assert.is(sleep.state, "sleep");
   assert.is.not(sleep.wait, "");
   assert.is(ps(kernel).find((t) => t.pid === 1)!.ppid, 0);
+  assert.is(ps(kernel).find((t) => t.command === "[pagedaemon]")!.state, "sleep");
   assert.match(ddbCommand(kernel, "ps").join("\n"), new RegExp(`^ *${sleep.pid} .*cat$`, "m"));
 });
 
@@ -57,6 +58,8 @@ test("pagewalk ends at the page that page describes", () => {
   assert.ok(report.mappings.some((m) => m.pid === proc.pid && m.va === leaf.va));
   assert.is(pagewalk(kernel, pmap, 0).pa, null);
   assert.is(page(kernel, 0x1000), null);
+  assert.is(page(kernel, kernel.machine.fdtPa), null, "the device tree's page is nobody's");
+  assert.equal(ddbCommand(kernel, `page 0X${leaf.pa.toString(16)}`), ddbCommand(kernel, `page ${leaf.pa.toString(16)}`));
 });
 
 test("vmprint and mem have the forms that others print", () => {

@@ -36,7 +36,7 @@ function processOf(kernel: Kernel, word: string | undefined): Process {
 
 function address(word: string | undefined): number {
   if (word === undefined || !/^(0x)?[0-9a-f]{1,16}$/i.test(word)) throw new DdbError(`${word ?? "nothing"}: give an address in hexadecimal`);
-  return Number(BigInt.asIntN(64, BigInt(word.startsWith("0x") ? word : `0x${word}`)));
+  return Number(BigInt.asIntN(64, BigInt(`0x${word.replace(/^0x/i, "")}`)));
 }
 
 function counters(all: Counters): string[] {
@@ -108,8 +108,15 @@ export function ddbCommand(kernel: Kernel, line: string): string[] {
   return near[0]!.run(kernel, args);
 }
 
-/** What a kernel bug leaves for who has no terminal: processes, locks, counters. */
+/** What a kernel bug leaves for who has no terminal: the panic, processes, locks, counters, as far as they can still be read. */
 export function panicReport(kernel: Kernel): string {
-  const parts = ["ps", "locks", "vmstat"].flatMap((c) => [`--- ${c}`, ...ddbCommand(kernel, c)]);
+  const answer = (c: string): string[] => {
+    try {
+      return ddbCommand(kernel, c);
+    } catch (e) {
+      return [`cannot be told: ${(e as Error).message}`];
+    }
+  };
+  const parts = ["ps", "locks", "vmstat"].flatMap((c) => [`--- ${c}`, ...answer(c)]);
   return `panic: ${kernel.panicked?.message ?? "?"}\n${kernel.panicked?.stack ?? ""}\n${parts.join("\n")}\n`;
 }
