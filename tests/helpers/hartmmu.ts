@@ -1,6 +1,6 @@
 // Loads and stores for tests, done by a hart in user mode: two instructions in frame 0, which nobody manages, mapped at the last page
 // of the lower half, which no address space uses.
-import { Machine } from "../../emu/machine.ts";
+import { Machine, MENVCFG } from "../../emu/machine.ts";
 import { Hal } from "../../kernel/hal/hal.ts";
 import { PTE_D, PTE_W } from "../../kernel/hal/pmap.ts";
 import { PMAP_CANFAIL, PROT_EXEC, PROT_READ } from "../../kernel/hal/prot.ts";
@@ -11,7 +11,7 @@ import type { BootOptions, Mmu } from "./bootvm.ts";
 
 const CODE_VA = 2 ** 38 - 0x1000, A0 = 10, A1 = 11, STOP_BUDGET = 0;
 /** lbu a0, 0(a1) and, 8 bytes on, sb a0, 0(a1) */
-const LBU = 0x0005c503, SB = 0x00a58023, SB_AT = 8;
+const LBU = 0x0005c503, SB = 0x00a58023, SB_AT = 8, ADUE = 1n << 61n;
 
 /** A machine whose kernel is only the virtual memory. */
 export function hartMmu(ctx: KContext, opts: BootOptions): Mmu {
@@ -19,6 +19,8 @@ export function hartMmu(ctx: KContext, opts: BootOptions): Mmu {
   const machine = new Machine({
     ramBytes: (opts.npages ?? 1024) * 4096, seed: opts.seed ?? 1, ad: opts.ad ?? "svade", tlb: opts.tlb ?? "normal", console: silent, hosted: true,
   });
+  // Firmware would have switched the hart's setting of A and D on: without, svadu is svade.
+  if (opts.ad === "svadu") machine.hart.writeCsr(MENVCFG, ADUE);
   const hal = new Hal(machine, ctx), uvm = uvmInit(hal, ctx), { hart } = machine;
   hal.mem.i32[0] = LBU;
   hal.mem.i32[SB_AT / 4] = SB;
