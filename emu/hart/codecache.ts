@@ -53,11 +53,6 @@ export class CodeCache {
     this.slotOf = new Int16Array(this.ramPages).fill(NO_SLOT);
     this.hasCode = new Uint8Array(this.ramPages);
     this.guarded = new Uint8Array(this.ramPages);
-    for (let slot = 0; slot < CODE_SLOTS; slot++) {
-      const end = (CODE_BASE + slot * CODE_SLOT + PAGE_RECORD_BYTES) / 2;
-      this.u16[end] = OP_PAGE_END;
-      this.u16[end + RECORD / 2] = OP_PAGE_END;
-    }
   }
 
   /** Byte offset of the records of a RAM page (0 is the first page of RAM); takes a slot when it has none. */
@@ -82,6 +77,7 @@ export class CodeCache {
       this.onEvict(records);
     }
     this.clear(records, 0, PAGE_RECORDS);
+    this.u16[(records + PAGE_RECORD_BYTES) / 2] = this.u16[(records + PAGE_RECORD_BYTES + RECORD) / 2] = OP_PAGE_END;
     this.u16.fill(0, (records / 8 + PROFILE_BIAS) / 2, (records / 8 + PROFILE_BIAS) / 2 + PAGE_RECORDS);
     this.pageOf[slot] = ramPage;
     this.slotOf[ramPage] = slot;

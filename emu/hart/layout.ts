@@ -67,7 +67,8 @@ export const TLB_BASE = 65536;
  */
 export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_PLACE = 2, REC_RD = 4, REC_RS1 = 6, REC_RS2 = 8, REC_RS3 = 10, REC_IMM = 12;
 export const PAGE_RECORDS = 2048, PAGE_RECORD_BYTES = PAGE_RECORDS * RECORD, CODE_SLOT = PAGE_RECORD_BYTES + 2 * RECORD;
-export const CODE_SLOTS = 768;
+/** Enough for the code of a large kernel; memory that is not used is not there. */
+export const CODE_SLOTS = 3072;
 export const CODE_BASE = TLB_BASE + MAX_HARTS * CONTEXTS * BANK_STRIDE;
 const RECORD_WORDS = (CODE_SLOTS * CODE_SLOT) / 8;
 /** Both are addressed by record pointer / 8: subtract CODE_BASE / 8. */

@@ -38,7 +38,7 @@ export interface EngineParts {
 
 /** Makes rare things common. */
 export interface Stress {
-  /** Jumps that make a place hot; default 600. */
+  /** Jumps that make a place hot; default 3000. */
   readonly hotJumps?: number;
   /** One in so many returns to TypeScript drops a translation, or all of them. */
   readonly dropOneIn?: number;
@@ -63,7 +63,7 @@ interface Translation {
 const nameOf = (r: Region, i: number): string => `guest_${(r.entryVa < 0 ? r.entryVa + 2 ** 64 : r.entryVa).toString(16)}_${i}`;
 
 /** Fewer jumps than these are interpreted faster than translated. */
-const HOT_JUMPS = 600;
+const HOT_JUMPS = 3000;
 /** Instructions translated in one go: about 2 ms of work. */
 const BATCH_INSNS = 2500;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
@@ -134,7 +134,7 @@ export class Engine implements CodeSource {
     if (context === this.context) this.setContext(context);
   }
 
-  /** A page was fenced; `level` is that of the largest page cached in the context. */
+  /** A page was fenced; `level` is that of the largest page around it that the context has cached. */
   fenced(context: number, va: number, level: number): void {
     if (level > 1 || (level === 1 ? this.megaVas.has(Math.floor(va / 0x200000)) : this.pageVas.has(Math.floor(va / 4096)))) this.renew(context);
   }

@@ -47,13 +47,13 @@ export class Tlb {
   private readonly dataCount = new Int32Array(CONTEXTS);
   private readonly fetchFilled: Uint16Array[] = [];
   private readonly fetchCount = new Int32Array(CONTEXTS);
-  /** The highest level of a page, and whether a global entry, that was filled since the bank was last empty. */
-  private readonly topLevel = new Uint8Array(CONTEXTS);
+  /** Superpages of which fragments were filled since the bank was last empty, by `superKey`; and whether a global entry was. */
+  private readonly superpages: Set<number>[] = Array.from({ length: CONTEXTS }, () => new Set<number>());
   private readonly hasGlobal = new Uint8Array(CONTEXTS);
   private useCount = 0;
   /** A context forgot all, or an unknown part, of what it translated. */
   onForget: (context: number) => void = () => {};
-  /** A context was fenced at an address; `level` is that of the largest page it has cached. */
+  /** A context was fenced at an address; `level` is that of the largest page around it that is cached. */
   onFence: (context: number, va: number, level: number) => void = () => {};
 
   /** Offsets (in words) of the tiny TLB's entries, oldest first; fetch entries are negative. */
@@ -113,7 +113,7 @@ export class Tlb {
     words[at + ADDEND / 4] = (page - tagLo) | 0;
     words[at + PTE] = pte;
     words[at + LEVEL] = level;
-    if (level > this.topLevel[context]!) this.topLevel[context] = level;
+    if (level > 0) this.superpages[context]!.add(superKey(vaHi * 4294967296 + (vaLo >>> 0), level));
     if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
     if (this.tiny) this.remember(at);
   }
@@ -127,7 +127,7 @@ export class Tlb {
     words[at + 1] = vaHi;
     words[at + FETCH_RECORDS / 4] = records;
     words[at + FETCH_META] = META_LISTED | ((pte & PTE_G) !== 0 ? META_GLOBAL : 0) | (level << META_LEVEL_SHIFT);
-    if (level > this.topLevel[context]!) this.topLevel[context] = level;
+    if (level > 0) this.superpages[context]!.add(superKey(vaHi * 4294967296 + (vaLo >>> 0), level));
     if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
     if (this.tiny) this.remember(-at);
   }
@@ -166,8 +166,9 @@ export class Tlb {
     const va = vaHi * 4294967296 + (vaLo >>> 0);
     for (let i = 0; i < CONTEXTS; i++) {
       if (!this.translates(i) || (asid >= 0 && this.asidOf(i) !== asid)) continue;
-      this.onFence(i, va, this.topLevel[i]!);
-      if (this.topLevel[i] !== 0) this.dropWhere(i, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
+      const level = this.superLevel(i, va);
+      this.onFence(i, va, level);
+      if (level > 0) this.dropWhere(i, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
       else this.dropPage(i, vaLo, vaHi, asid >= 0);
     }
   }
@@ -237,6 +238,14 @@ export class Tlb {
     return (this.satpHi[context]! >>> ASID_SHIFT) & 0xffff;
   }
 
+  /** The level of the largest superpage around an address that a context has fragments of, or 0. */
+  private superLevel(context: number, va: number): number {
+    const known = this.superpages[context]!;
+    if (known.size === 0) return 0;
+    for (let level = LEVELS_MAX - 1; level > 0; level--) if (known.has(superKey(va, level))) return level;
+    return 0;
+  }
+
   /** Empties a bank by what was filled. */
   private flush(context: number): void {
     this.onForget(context);
@@ -253,7 +262,8 @@ export class Tlb {
       words[at + FETCH_META] = 0;
     }
     this.dataCount[context] = this.fetchCount[context] = 0;
-    this.topLevel[context] = this.hasGlobal[context] = 0;
+    this.hasGlobal[context] = 0;
+    this.superpages[context]!.clear();
   }
 
   /** Empties a bank of unknown content. */
@@ -308,8 +318,13 @@ export class Tlb {
   }
 }
 
+const PAGE_SIZES = [0x1000, 0x200000, 0x40000000, 0x8000000000], LEVELS_MAX = PAGE_SIZES.length;
+
+/** A number for the page of a level that an address lies in. */
+const superKey = (va: number, level: number): number => level * 2 ** 40 + Math.floor(va / PAGE_SIZES[level]!);
+
 /** Whether two addresses lie in one page of a level. */
 export function samePage(a: number, b: number, level: number): boolean {
-  const size = level === 0 ? 0x1000 : level === 1 ? 0x200000 : level === 2 ? 0x40000000 : 0x8000000000;
+  const size = PAGE_SIZES[level]!;
   return Math.floor(a / size) === Math.floor(b / size);
 }
