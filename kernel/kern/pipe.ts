@@ -31,6 +31,8 @@ export class Pipe {
   /** Opens since the beginning, for who waits for the other side of a FIFO. */
   readerOpens = 0;
   writerOpens = 0;
+  /** Readers of a FIFO that opened without waiting, and no writer since: they have not been left by anybody. */
+  readonly unmet = new Set<OpenFile>();
   readonly readable = new PollQueue();
   readonly writable = new PollQueue();
   readonly ino: number;
@@ -215,7 +217,7 @@ class PipeOps implements FileOps {
     let ready = 0;
     if (canRead(f)) {
       if (p.count > 0) ready |= POLLIN | POLLRDNORM;
-      if (p.writers === 0 && p.writerOpens > 0) ready |= POLLHUP;
+      if (p.writers === 0 && !p.unmet.has(f)) ready |= POLLHUP;
       if (w) p.readable.record(w);
     }
     if (canWrite(f)) {
@@ -228,6 +230,7 @@ class PipeOps implements FileOps {
 
   *close(f: OpenFile): KGen<void> {
     const p = pipeOf(f);
+    p.unmet.delete(f);
     if (canRead(f)) p.readers--;
     if (canWrite(f)) p.writers--;
     this.arrived(p);
@@ -248,8 +251,8 @@ class PipeOps implements FileOps {
   fcntl(f: OpenFile, cmd: number, arg: number): number {
     const p = pipeOf(f);
     if (cmd === F_GETPIPE_SZ) return p.ring.length;
-    if (cmd !== F_SETPIPE_SZ || arg <= 0) return -EINVAL;
-    const capacity = Math.max(PAGE, 2 ** Math.ceil(Math.log2(arg)));
+    if (cmd !== F_SETPIPE_SZ || arg < 0) return -EINVAL;
+    const capacity = Math.max(PAGE, 2 ** Math.ceil(Math.log2(Math.max(1, arg))));
     if (capacity > PIPE_CAPACITY_MAX) return -EPERM;
     if (capacity < p.count) return -EBUSY;
     p.resize(capacity);
@@ -297,7 +300,9 @@ export class Pipes {
     if (mode !== O_RDONLY) {
       p.writers++;
       p.writerOpens++;
+      p.unmet.clear();
     }
+    if (mode === O_RDONLY && p.writers === 0) p.unmet.add(f);
     ctx.wakeup(p);
     if (mode === O_RDWR || (flags & O_NONBLOCK) !== 0) return f;
     const seen = mode === O_RDONLY ? p.writerOpens : p.readerOpens;

@@ -25,11 +25,10 @@ export class TestSched {
     return this.timeNs;
   }
 
-  /** A thread that will run `body` (a user thread: it may not touch the page reserve, unless isKernel). */
-  spawn(name: string, body: KGen<unknown>, isKernel = false): KThread {
-    const t = new KThread(name, isKernel);
+  /** A thread that will run `body` (a user thread: it may not touch the page reserve, unless isKernel), or `t` itself will. */
+  spawn(name: string, body: KGen<unknown>, isKernel = false, t = new KThread(name, isKernel)): KThread {
     t.coroutine = body;
-    this.all.push(t);
+    if (!this.all.includes(t)) this.all.push(t);
     this.runnable.push(t);
     return t;
   }
@@ -80,8 +79,21 @@ export class TestSched {
     throw new Error(`${t.name} never slept at ${tag}: ${t.coroutine === null ? "it ended" : `it sleeps at ${t.sleep?.tag}`}`);
   }
 
-  /** Ends the sleep with the nearest deadline. */
-  private passTime(): boolean {
+  /** Runs everybody until all sleep or ended; no time passes. */
+  settle(): void {
+    for (let i = 0; this.runnable.length > 0; i++) {
+      if (i > 1e6) throw new Error("they run for ever");
+      this.step(this.runnable[0]!);
+    }
+  }
+
+  /** What a thread that ended returned; undefined while it runs or sleeps. */
+  resultOf(t: KThread): unknown {
+    return this.results.get(t);
+  }
+
+  /** Ends the sleep with the nearest deadline. => there was one */
+  passTime(): boolean {
     const timed = this.all.filter((t) => t.sleep && t.sleep.deadlineNs < Infinity);
     timed.sort((a, b) => a.sleep!.deadlineNs - b.sleep!.deadlineNs);
     const first = timed[0];
