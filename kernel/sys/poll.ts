@@ -16,6 +16,8 @@ import { getDeadline } from "./time.ts";
 export interface PollEntry {
   readonly fd: number;
   readonly events: number;
+  /** Which answers end the wait: of what a file says unasked, select knows less than poll. */
+  readonly counts: number;
   revents: number;
 }
 
@@ -23,7 +25,7 @@ function scan(t: Thread, list: PollEntry[], w: PollWaiter | null): number {
   let ready = 0;
   for (const e of list) {
     const f = e.fd < 0 ? null : t.proc.fds.get(e.fd);
-    e.revents = e.fd < 0 ? 0 : f ? filePoll(f, e.events | POLLERR | POLLHUP, w) & (e.events | POLLERR | POLLHUP) : POLLNVAL;
+    e.revents = e.fd < 0 ? 0 : f ? filePoll(f, e.events | POLLERR | POLLHUP, w) & e.counts : POLLNVAL;
     if (e.revents !== 0) ready++;
   }
   return ready;
@@ -76,7 +78,10 @@ function* ppoll(k: Kern, t: Thread): KGen<number> {
   const d = yield* getView(k, t, va, 8 * n);
   if (typeof d === "number") return d;
   const list: PollEntry[] = [];
-  for (let i = 0; i < n; i++) list.push({ fd: d.getInt32(8 * i, true), events: d.getInt16(8 * i + 4, true) & 0xffff, revents: 0 });
+  for (let i = 0; i < n; i++) {
+    const events = d.getInt16(8 * i + 4, true) & 0xffff;
+    list.push({ fd: d.getInt32(8 * i, true), events, counts: events | POLLERR | POLLHUP, revents: 0 });
+  }
   const ready = yield* masked(k, t, argUOf(t, 3), argUOf(t, 4), list, deadline);
   if (ready < 0) return ready;
   list.forEach((e, i) => d.setInt16(8 * i + 6, e.revents, true));
@@ -96,13 +101,15 @@ const hasBit = (s: Uint8Array | null, fd: number): boolean => s !== null && ((s[
 function entriesOf(t: Thread, sets: readonly (Uint8Array | null)[], nfds: number): PollEntry[] | number {
   const list: PollEntry[] = [];
   for (let fd = 0; fd < nfds; fd++) {
-    let events = 0;
+    let events = 0, counts = 0;
     SETS.forEach((s, i) => {
-      if (hasBit(sets[i]!, fd)) events |= s.ask;
+      if (!hasBit(sets[i]!, fd)) return;
+      events |= s.ask;
+      counts |= s.got;
     });
     if (events === 0) continue;
     if (!t.proc.fds.get(fd)) return -EBADF;
-    list.push({ fd, events, revents: 0 });
+    list.push({ fd, events, counts, revents: 0 });
   }
   return list;
 }

@@ -13,7 +13,9 @@ import { UnixSockets } from "../../kernel/kern/unixsock.ts";
 import { KContext, type KGen } from "../../kernel/lib/kthread.ts";
 import { openAt } from "../../kernel/sys/path.ts";
 import { AT_FDCWD } from "../../kernel/sys/abi.ts";
-import { latin1, toBytes, Uio, UIO_READ, UIO_WRITE } from "../../kernel/uvm/uio.ts";
+import type { Row } from "../../kernel/sys/args.ts";
+import { uvmMap } from "../../kernel/uvm/mmap.ts";
+import { copyin, copyout, latin1, toBytes, Uio, UIO_READ, UIO_WRITE } from "../../kernel/uvm/uio.ts";
 import { type Uvm, uvmInit } from "../../kernel/uvm/uvm.ts";
 import { uvmspaceAlloc } from "../../kernel/uvm/vmspace.ts";
 import { namei } from "../../kernel/vfs/namei.ts";
@@ -23,7 +25,9 @@ import { VDIR, VFIFO, type VType } from "../../kernel/vfs/vnode.ts";
 import { TestSched } from "./ksched.ts";
 import { assert } from "./suite.ts";
 
-const ALL_EVENTS = 0x23ff;
+const ALL_EVENTS = 0x23ff, A0 = 10;
+/** Memory of a process that mapped some. */
+export const USER_VA = 0x10000;
 
 /** A call in progress. */
 export class Call<T> {
@@ -176,6 +180,32 @@ export class KernBox {
     act();
     w.done();
     return w.isFired;
+  }
+
+  // ---- user memory, and system calls that need some ----
+
+  mapUser(npages: number, p: Process = this.me): void {
+    const { map } = p.vmspace, req = { va: USER_VA, fixed: true, size: npages * 4096, prot: 3, maxprot: 7, copyOnWrite: true };
+    assert.is(this.run(uvmMap(map, req), p), USER_VA);
+  }
+
+  poke(va: number, bytes: ArrayBufferView, p: Process = this.me): void {
+    assert.is(this.run(copyout(this.uvm, p.vmspace.map, va, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)), p), 0);
+  }
+
+  peek(va: number, len: number, p: Process = this.me): DataView {
+    const bytes = new Uint8Array(len);
+    assert.is(this.run(copyin(this.uvm, p.vmspace.map, va, bytes), p), 0);
+    return new DataView(bytes.buffer);
+  }
+
+  /** A system call of a table, with its arguments in registers. */
+  syscall(rows: readonly Row[], nr: number, t: Thread, ...args: number[]): KGen<number> {
+    args.forEach((v, i) => {
+      t.x[2 * (A0 + i)] = v | 0;
+      t.x[2 * (A0 + i) + 1] = Math.floor(v / 2 ** 32);
+    });
+    return rows.find((r) => r.nr === nr)!.entry.slow!(this.k, t);
   }
 
   // ---- sockets ----
