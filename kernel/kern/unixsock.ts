@@ -7,15 +7,15 @@
 // or packet one mbuf is one message. An mbuf holds its bytes now; a loaned page will be another kind of mbuf. Nothing is held over
 // a sleep: what was sent is in the queue, what is left is in the uio.
 import {
-  EADDRINUSE, EAFNOSUPPORT, EAGAIN, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPIPE,
+  EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE,
   EPROTONOSUPPORT, EPROTOTYPE, ESOCKTNOSUPPORT,
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { latin1, toBytes, type Uio, uiomove } from "../uvm/uio.ts";
 import { namei } from "../vfs/namei.ts";
-import { type Attr, VSOCK, type Vnode } from "../vfs/vnode.ts";
+import { type Attr, VDIR, VSOCK, type Vnode } from "../vfs/vnode.ts";
 import {
-  fileRelease, O_RDWR, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, PollQueue, POLLRDHUP, POLLRDNORM, POLLWRNORM, type PollWaiter, type SocketOps, type SockMsg,
+  fileRelease, O_RDWR, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, PollQueue, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM, type PollWaiter, type SocketOps, type SockMsg,
 } from "./file.ts";
 import { argOut } from "./ioctlarg.ts";
 import type { Kern } from "./kern.ts";
@@ -29,6 +29,9 @@ const BUFFER_BYTES = 212992, CHUNK = 65536, PATH_BYTES = 108, FIONREAD = 0x541b,
 
 /** A piece of a receive queue. */
 interface Mbuf { bytes: Uint8Array; at: number; from: Uint8Array; files: OpenFile[]; creds: { pid: number; uid: number; gid: number } }
+
+/** The address of a sender that has none. */
+const NO_NAME = new Uint8Array(0);
 
 interface Creds { pid: number; uid: number; gid: number }
 
@@ -50,6 +53,8 @@ export class Socket {
   limit = BUFFER_BYTES;
   isReadShut = false;
   isWriteShut = false;
+  /** Closed; who has it as a peer for datagrams finds out when it sends. */
+  isClosed = false;
   error = 0;
   passCreds = false;
   creds: Creds = { pid: 0, uid: 0, gid: 0 };
@@ -65,11 +70,33 @@ export class Socket {
   get isStream(): boolean {
     return this.type === SOCK_STREAM;
   }
+
+  get isDatagram(): boolean {
+    return this.type === SOCK_DGRAM;
+  }
+
+  /** Nothing more will come: this half was shut here or there, or the connection is gone. */
+  get isInputOver(): boolean {
+    return this.isReadShut || (!this.isDatagram && this.wasConnected && (!this.peer || this.peer.isWriteShut));
+  }
+
+  /** Nothing can be sent any more. */
+  get isOutputOver(): boolean {
+    return this.isWriteShut || (!this.isDatagram && this.wasConnected && (!this.peer || this.peer.isReadShut));
+  }
 }
 
 const socketOf = (f: OpenFile): Socket => f.data as Socket;
 const credsOf = (t: Thread): Creds => ({ pid: t.proc.pid, uid: t.proc.cred.euid, gid: t.proc.cred.egid });
 const boundName = (s: Socket): string => latin1(s.name.subarray(2));
+
+function mayOn(t: Thread, v: Vnode, want: number): boolean {
+  const a = v.getattr();
+  return t.proc.cred.mayAccess(want, a.uid, a.gid, a.mode, v.type === VDIR);
+}
+
+/** A socket with a peer takes datagrams from that one only. */
+const mayReach = (s: Socket, to: Socket): boolean => to.peer === null || to.peer === s;
 
 export class UnixSockets implements SocketOps {
   readonly kind = "socket";
@@ -139,7 +166,7 @@ export class UnixSockets implements SocketOps {
     if (typeof name === "number") return name;
     if (boundName(s) !== "") return -EINVAL;
     if (name === "" || name[0] === "\0") {
-      const full = name === "" ? `\0${(this.nextAuto++).toString(16).padStart(5, "0")}` : name;
+      const full = name === "" ? this.freeName() : name;
       if (this.abstract.has(full)) return -EADDRINUSE;
       this.abstract.set(full, s);
       s.name = Uint8Array.of(AF_UNIX, 0, ...toBytes(full));
@@ -148,13 +175,22 @@ export class UnixSockets implements SocketOps {
     const found = yield* namei(this.k.vfs, t.proc.cwd!, name, { follow: false, root: t.proc.root!, cred: t.proc.cred, create: true });
     if (typeof found === "number") return found;
     const { euid: uid, egid: gid } = t.proc.cred;
-    const v = found.vnode ? -EADDRINUSE : yield* found.dir.create(found.leaf, { type: VSOCK, mode: 0o777 & ~t.proc.umask, uid, gid });
+    const refusal = found.vnode ? -EADDRINUSE : mayOn(t, found.dir, 3) ? 0 : -EACCES;
+    const v = refusal < 0 ? refusal : yield* found.dir.create(found.leaf, { type: VSOCK, mode: 0o777 & ~t.proc.umask, uid, gid });
     yield* found.done();
     if (typeof v === "number") return v;
     v.special = s;
     s.vnode = v;
     s.name = Uint8Array.of(AF_UNIX, 0, ...toBytes(name), 0);
     return 0;
+  }
+
+  /** An abstract name that nobody has. */
+  private freeName(): string {
+    for (;;) {
+      const name = `\0${(this.nextAuto++).toString(16).padStart(5, "0")}`;
+      if (!this.abstract.has(name)) return name;
+    }
   }
 
   /** The socket that an address names. => -ECONNREFUSED when nobody has it bound */
@@ -165,9 +201,9 @@ export class UnixSockets implements SocketOps {
     if (name[0] === "\0") return this.abstract.get(name) ?? -ECONNREFUSED;
     const found = yield* namei(this.k.vfs, t.proc.cwd!, name, { follow: true, root: t.proc.root!, cred: t.proc.cred });
     if (typeof found === "number") return found;
-    const s = found.vnode?.type === VSOCK ? (found.vnode.special as Socket | null) : null;
+    const v = found.vnode!, s = v.type === VSOCK ? (v.special as Socket | null) : null, isAllowed = mayOn(t, v, 2);
     yield* found.done();
-    return s ?? -ECONNREFUSED;
+    return isAllowed ? s ?? -ECONNREFUSED : -EACCES;
   }
 
   getsockname(f: OpenFile): Uint8Array {
@@ -196,16 +232,17 @@ export class UnixSockets implements SocketOps {
       return 0;
     }
     if (s.type !== SOCK_DGRAM && s.pending) return -EINVAL;
-    if (s.type !== SOCK_DGRAM && s.peer) return -EISCONN;
+    if (!s.isDatagram && s.wasConnected) return -EISCONN;
     for (;;) {
       const to = yield* this.lookup(addr, t);
       if (typeof to === "number") return to;
       if (to.type !== s.type) return -EPROTOTYPE;
-      if (s.type === SOCK_DGRAM) {
+      if (s.isDatagram) {
+        if (!mayReach(s, to)) return -EPERM;
         s.peer = to;
         return 0;
       }
-      if (!to.pending) return -ECONNREFUSED;
+      if (!to.pending || to.isReadShut) return -ECONNREFUSED;
       if (to.pending.length <= to.backlog) return this.enqueue(s, to, t);
       if (f.isNonblocking) return -EAGAIN;
       if ((yield* this.k.ctx.sleep(to, "connect", { interruptible: true })) < 0) return -EINTR;
@@ -234,6 +271,7 @@ export class UnixSockets implements SocketOps {
         this.changed(s);
         return new OpenFile(this, O_RDWR, end);
       }
+      if (s.isReadShut) return -EINVAL;
       if (f.isNonblocking) return -EAGAIN;
       if ((yield* this.k.ctx.sleep(s, "accept", { interruptible: true })) < 0) return -EINTR;
     }
@@ -242,7 +280,6 @@ export class UnixSockets implements SocketOps {
   shutdown(f: OpenFile, how: number): number {
     const s = socketOf(f);
     if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
-    if (!s.peer && s.type !== SOCK_DGRAM) return -ENOTCONN;
     if (how !== SHUT_WR) s.isReadShut = true;
     if (how !== SHUT_RD) s.isWriteShut = true;
     this.changed(s);
@@ -254,18 +291,19 @@ export class UnixSockets implements SocketOps {
 
   /** Who gets what is sent, or why nobody does. */
   private *receiver(s: Socket, msg: SockMsg, t: Thread): KGen<Socket | number> {
-    if (msg.name && s.type === SOCK_DGRAM) {
+    if (!s.isDatagram) {
+      if (msg.name && s.isStream) return s.wasConnected ? -EISCONN : -EOPNOTSUPP;
+      return s.peer ?? (s.wasConnected ? -EPIPE : -ENOTCONN);
+    }
+    if (msg.name) {
       const to = yield* this.lookup(msg.name, t);
-      return typeof to !== "number" && to.type !== SOCK_DGRAM ? -EPROTOTYPE : to;
+      if (typeof to === "number") return to;
+      return to.type !== SOCK_DGRAM ? -EPROTOTYPE : mayReach(s, to) ? to : -EPERM;
     }
-    if (msg.name && s.peer) return -EISCONN;
-    if (s.peer) return s.peer;
-    if (s.error) {
-      const { error } = s;
-      s.error = 0;
-      return -error;
-    }
-    return s.type === SOCK_DGRAM ? (s.wasConnected ? -ECONNREFUSED : -EDESTADDRREQ) : s.wasConnected ? -EPIPE : -ENOTCONN;
+    if (!s.peer) return -ENOTCONN;
+    if (!s.peer.isClosed) return s.peer;
+    s.peer = null;
+    return -ECONNREFUSED;
   }
 
   *sendmsg(f: OpenFile, uio: Uio, msg: SockMsg, t: Thread): KGen<number> {
@@ -276,6 +314,7 @@ export class UnixSockets implements SocketOps {
       const to = s.isWriteShut ? -EPIPE : yield* this.receiver(s, msg, t);
       if (typeof to === "number") return done > 0 ? done : to;
       if (to.isReadShut) return done > 0 ? done : -EPIPE;
+      if (s.isStream && total === 0) return yield* this.dropFiles(msg);
       const room = to.limit - to.queued;
       if (s.isStream ? room <= 0 : room < total && to.queue.length > 0) {
         if (!wait) return done > 0 ? done : -EAGAIN;
@@ -285,7 +324,7 @@ export class UnixSockets implements SocketOps {
       const bytes = new Uint8Array(s.isStream ? Math.min(uio.resid, room, CHUNK) : total), before = uio.resid, error = yield* uiomove(bytes, 0, bytes.length, uio);
       const got = before - uio.resid;
       if (error < 0 && (got === 0 || !s.isStream)) return done > 0 ? done : error;
-      to.queue.push({ bytes: bytes.subarray(0, got), at: 0, from: s.name, files, creds: credsOf(t) });
+      to.queue.push({ bytes: bytes.subarray(0, got), at: 0, from: boundName(s) === "" ? NO_NAME : s.name, files, creds: credsOf(t) });
       // References pass with the first piece.
       if (files.length > 0) msg.files = files = [];
       to.queued += got;
@@ -295,56 +334,66 @@ export class UnixSockets implements SocketOps {
     return done;
   }
 
+  /** No byte is sent, so nothing can travel with one. */
+  private *dropFiles(msg: SockMsg): KGen<number> {
+    for (const g of msg.files.splice(0)) yield* fileRelease(g);
+    return 0;
+  }
+
   *recvmsg(f: OpenFile, uio: Uio, msg: SockMsg): KGen<number> {
     const s = socketOf(f), wait = !f.isNonblocking && (msg.flags & MSG_DONTWAIT) === 0, all = s.isStream && (msg.flags & MSG_WAITALL) !== 0, wanted = msg.flags;
-    if (s.type !== SOCK_DGRAM && !s.wasConnected) return s.pending ? -EINVAL : -ENOTCONN;
-    let done = 0;
+    if (!s.isDatagram && !s.wasConnected) return s.isStream ? -EINVAL : -ENOTCONN;
+    let done = 0, seen = 0;
+    const isPeek = (wanted & MSG_PEEK) !== 0;
     msg.flags = 0;
     for (;;) {
-      const m = s.queue[0];
+      const m = s.queue[isPeek ? seen++ : 0];
       if (m) {
-        const n = yield* this.take(s, m, uio, msg, wanted, done > 0);
+        const n = yield* this.take(s, m, uio, msg, wanted);
         if (n < 0) return done > 0 ? done : n;
         done += n;
-        if (!s.isStream || (wanted & MSG_PEEK) !== 0 || uio.resid === 0 || msg.files.length > 0) return done;
-        if (s.queue.length > 0) continue;
-        if (!all) return done;
+        // Files end what one read gets, with the bytes they came with.
+        if (!s.isStream || uio.resid === 0 || msg.files.length > 0) return done;
+        if (s.queue.length > (isPeek ? seen : 0)) continue;
+        if (!all || isPeek) return done;
       }
       if (s.error && done === 0) {
         const { error } = s;
         s.error = 0;
         return -error;
       }
-      if (s.isReadShut || (s.type !== SOCK_DGRAM && (!s.peer || s.peer.isWriteShut))) return done;
+      if (s.isInputOver) return done;
       if (!wait) return done > 0 ? done : -EAGAIN;
       if ((yield* this.k.ctx.sleep(s, "soreceive", { interruptible: true })) < 0) return done > 0 ? done : -EINTR;
+      seen = 0;
     }
   }
 
-  /** Takes from the first mbuf. => bytes; of a message the whole length with MSG_TRUNC */
-  private *take(s: Socket, m: Mbuf, uio: Uio, msg: SockMsg, flags: number, isMore: boolean): KGen<number> {
-    // Files stand at the beginning of their bytes: a read does not run into those of the next sender.
-    if (isMore && m.files.length > 0) return 0;
+  /** Takes from an mbuf, the first unless it only looks. => bytes; of a message the whole length with MSG_TRUNC */
+  private *take(s: Socket, m: Mbuf, uio: Uio, msg: SockMsg, flags: number): KGen<number> {
     const left = m.bytes.length - m.at, before = uio.resid, error = yield* uiomove(m.bytes, m.at, Math.min(left, uio.resid), uio), got = before - uio.resid;
     if (error < 0 && got === 0) return error;
+    const result = !s.isStream && (flags & MSG_TRUNC) !== 0 ? left : got;
     msg.name = s.isStream ? msg.name : m.from;
-    if (s.passCreds) msg.creds = m.creds;
-    if ((flags & MSG_PEEK) !== 0) return got;
-    if (m.files.length > 0) {
-      msg.files.push(...m.files);
-      m.files = [];
-    }
-    const gone = s.isStream ? got : left;
     if (!s.isStream && got < left) msg.flags |= MSG_TRUNC;
+    if (s.passCreds) msg.creds = m.creds;
+    if ((flags & MSG_PEEK) !== 0) {
+      msg.files.push(...m.files.map((g) => g.hold()));
+      return result;
+    }
+    msg.files.push(...m.files);
+    m.files = [];
+    const gone = s.isStream ? got : left;
     m.at += gone;
     s.queued -= gone;
     if (m.at >= m.bytes.length && s.queue[0] === m) s.queue.shift();
     this.changed(s);
     if (s.peer) this.changed(s.peer);
-    return !s.isStream && (flags & MSG_TRUNC) !== 0 ? left : got;
+    return result;
   }
 
   *read(f: OpenFile, uio: Uio): KGen<number> {
+    if (uio.resid === 0) return 0;
     const msg: SockMsg = { name: null, files: [], flags: 0 }, n = yield* this.recvmsg(f, uio, msg);
     for (const g of msg.files) yield* fileRelease(g);
     return n;
@@ -362,39 +411,43 @@ export class UnixSockets implements SocketOps {
       s.readable.record(w);
       to?.writable.record(w);
     }
-    const isGone = s.type !== SOCK_DGRAM && s.wasConnected && (!to || to.isWriteShut), isDead = s.type !== SOCK_DGRAM && !s.pending && !to;
+    const isAlone = !s.isDatagram && !s.pending && !s.wasConnected;
     let ready = 0;
-    if (s.queue.length > 0 || (s.pending?.length ?? 0) > 0 || s.isReadShut || isGone) ready |= POLLIN | POLLRDNORM;
-    if (isGone) ready |= POLLRDHUP;
-    if (!s.pending && (!to || to.queued < to.limit)) ready |= POLLOUT | POLLWRNORM;
+    if (s.queue.length > 0 || (s.pending?.length ?? 0) > 0 || s.isInputOver) ready |= POLLIN | POLLRDNORM;
+    if (s.isInputOver) ready |= POLLRDHUP;
+    if (!s.pending && (!to || to.queued < to.limit)) ready |= POLLOUT | POLLWRNORM | POLLWRBAND;
     if (s.error) ready |= POLLERR;
-    if (isDead || (s.isReadShut && s.isWriteShut)) ready |= POLLHUP;
+    if (isAlone || (s.isInputOver && s.isOutputOver)) ready |= POLLHUP;
     return ready & (events | POLLERR | POLLHUP);
   }
 
   *close(f: OpenFile): KGen<void> {
     const s = socketOf(f), { peer } = s, orphans = s.pending ?? [];
     s.pending = null;
-    this.abstract.delete(boundName(s));
-    for (const m of s.queue.splice(0)) for (const g of m.files) yield* fileRelease(g);
-    if (peer?.peer === s) {
-      // What the peer sent and nobody read is lost: it hears of that.
-      if (s.queued > 0 && s.isStream) peer.error = ECONNRESET;
-      peer.peer = null;
-      this.changed(peer);
-    }
+    s.isClosed = true;
+    // Accepted ends bear the listener's name; only who bound it gives it up.
+    if (this.abstract.get(boundName(s)) === s) this.abstract.delete(boundName(s));
+    const unread = s.queue.splice(0);
+    s.queued = 0;
+    if (peer?.peer === s && !s.isDatagram) this.cut(peer, unread.length > 0);
+    if (peer) this.changed(peer);
     s.peer = null;
     for (const end of orphans) {
-      if (end.peer) {
-        end.peer.peer = null;
-        end.peer.error = ECONNRESET;
-        this.changed(end.peer);
-      }
+      if (end.peer) this.cut(end.peer, true);
+      unread.push(...end.queue.splice(0));
     }
+    for (const m of unread) for (const g of m.files) yield* fileRelease(g);
     this.changed(s);
     if (!s.vnode) return;
     s.vnode.special = null;
     yield* s.vnode.vrele();
+  }
+
+  /** A connection loses its other end; when that had not read everything, it is told. */
+  private cut(s: Socket, isReset: boolean): void {
+    s.peer = null;
+    if (isReset) s.error = ECONNRESET;
+    this.changed(s);
   }
 
   *stat(f: OpenFile): KGen<Attr | number> {
