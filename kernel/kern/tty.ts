@@ -19,7 +19,7 @@ import { AST_SIGNAL, type Thread } from "./proc.ts";
 import { pgsignal, psignal } from "./signal.ts";
 import { SI_KERNEL, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH } from "./sigset.ts";
 import {
-  DISABLED, ECHO, ECHOE, ECHOK, ECHOKE, ECHONL, ICRNL, IEXTEN, IGNCR, INLCR, ISIG, ISTRIP, IUTF8, IXANY, IXON, NOFLSH, Termios, TOSTOP, VEOF,
+  DISABLED, ECHO, ECHOCTL, ECHOE, ECHOK, ECHOKE, ECHONL, ICRNL, IEXTEN, IGNCR, INLCR, ISIG, ISTRIP, IUTF8, IXANY, IXON, NOFLSH, Termios, TOSTOP, VEOF,
   VEOL, VEOL2, VERASE, VINTR, VKILL, VLNEXT, VMIN, VQUIT, VREPRINT, VSTART, VSTOP, VSUSP, VTIME, VWERASE,
 } from "./termios.ts";
 import { isContinuation, TtyOutput } from "./ttyout.ts";
@@ -27,6 +27,8 @@ import { isContinuation, TtyOutput } from "./ttyout.ts";
 /** Most bytes of input that wait to be read; also the longest line, with its end. */
 export const TTY_QUEUE = 4096;
 const DELIM = 0x100, EOF_MARK = 0x200;
+/** The line vanishes from the screen when all of these are set. */
+const VISUAL_KILL = ECHOE | ECHOK | ECHOKE;
 const BELL = 7, TAB = 9, NL = 10, CR = 13, TENTH_NS = 1e8;
 
 const isWordByte = (c: number): boolean => (c >= 48 && c <= 57) || (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 95 || c >= 128;
@@ -190,7 +192,7 @@ export class Tty implements ControllingTty {
     else if (c === cc[VREPRINT] && isExtended) this.reprint(c);
     else if (c === cc[VLNEXT] && isExtended) {
       this.isLiteral = true;
-      if ((lflag & ECHO) !== 0) this.out.write(Uint8Array.of(94, 8));
+      if ((lflag & ECHO) !== 0 && (lflag & ECHOCTL) !== 0) this.out.write(Uint8Array.of(94, 8));
     } else return false;
     return true;
   }
@@ -227,7 +229,7 @@ export class Tty implements ControllingTty {
 
   private eraseLine(): void {
     const { lflag, cc } = this.termios;
-    if ((lflag & ECHO) !== 0 && (lflag & ECHOE) !== 0 && (lflag & ECHOKE) !== 0) {
+    if ((lflag & ECHO) !== 0 && (lflag & VISUAL_KILL) === VISUAL_KILL) {
       while (this.lineLength > 0) this.eraseChar();
       return;
     }
@@ -297,6 +299,8 @@ export class Tty implements ControllingTty {
       const { isCanonical, cc } = this.termios;
       const timeNs = cc[VTIME]! * TENTH_NS, least = Math.max(1, Math.min(cc[VMIN]!, n));
       if (this.available >= (isCanonical ? 1 : least)) return 0;
+      // Who asks for neither bytes nor time gets what there is, which may be nothing.
+      if (!isCanonical && cc[VMIN] === 0 && timeNs === 0) return 0;
       if (isNonblocking) return !isCanonical && this.available > 0 ? 0 : -EAGAIN;
       let timeoutNs = Infinity;
       if (!isCanonical && cc[VMIN] === 0) timeoutNs = startNs + timeNs - this.k.now();

@@ -77,7 +77,7 @@ export class TtyOutput {
   echo(c: number): void {
     const { lflag } = this.termios;
     if ((lflag & ECHO) === 0) return;
-    if ((lflag & ECHOCTL) !== 0 && isControl(c) && c !== TAB && c !== NL) {
+    if ((lflag & ECHOCTL) !== 0 && isControl(c) && c !== TAB) {
       this.emit(94);
       this.emit(c ^ 0x40);
     } else this.processed(c);

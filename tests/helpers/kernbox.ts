@@ -31,21 +31,22 @@ export const USER_VA = 0x10000;
 
 /** A call in progress. */
 export class Call<T> {
-  readonly thread: Thread;
+  /** What it returned; undefined: not yet. */
+  result: T | undefined;
+  private readonly thread: Thread;
   private readonly box: KernBox;
   constructor(box: KernBox, thread: Thread) {
     this.box = box;
     this.thread = thread;
   }
 
-  /** Where it sleeps; "" it ended. */
-  get sleepsAt(): string {
-    return this.thread.sleep?.tag ?? "";
+  *body(g: KGen<T>): KGen<void> {
+    this.result = yield* g;
   }
 
-  /** What it returned; undefined: not yet. */
-  get result(): T | undefined {
-    return this.thread.coroutine ? undefined : (this.box.sched.resultOf(this.thread) as T);
+  /** Where it sleeps; "" it ended. */
+  get sleepsAt(): string {
+    return this.result === undefined ? this.thread.sleep?.tag ?? "" : "";
   }
 
   /** A signal arrives. => what it returns then */
@@ -124,8 +125,12 @@ export class KernBox {
     return g;
   }
 
-  /** A thread of a process; a call that sleeps needs one of its own. */
-  thread(p: Process = this.me, tid = this.k.allocPid()): Thread {
+  /** A thread of a process that is in no call: the first, if it can be. */
+  private idle(p: Process): Thread {
+    return p.threads.find((t) => !t.coroutine) ?? this.thread(p);
+  }
+
+  private thread(p: Process, tid = this.k.allocPid()): Thread {
     const t = new Thread(tid, p);
     this.k.threads.set(tid, t);
     return t;
@@ -133,17 +138,17 @@ export class KernBox {
 
   // ---- calls ----
 
-  /** Runs a call to its end, as the first thread of a process. Fails when it has to wait for ever. */
+  /** Runs a call of a process to its end. Fails when it has to wait for ever. */
   run<T>(body: KGen<T>, p: Process = this.me): T {
-    return this.sched.finish<T>(this.sched.spawn("call", body, false, p.mainThread));
+    return this.sched.finish<T>(this.sched.spawn("call", body, false, this.idle(p)));
   }
 
-  /** Begins a call on a thread of its own, and runs everybody until all sleep. */
+  /** Begins a call, and runs everybody until all sleep. */
   begin<T>(body: KGen<T> | ((t: Thread) => KGen<T>), p: Process = this.me): Call<T> {
-    const t = this.thread(p);
-    this.sched.spawn("call", typeof body === "function" ? body(t) : body, false, t);
+    const t = this.idle(p), call = new Call<T>(this, t);
+    this.sched.spawn("call", call.body(typeof body === "function" ? body(t) : body), false, t);
     this.sched.settle();
-    return new Call<T>(this, t);
+    return call;
   }
 
   /** read(2) into kernel memory. => what came, or -errno */
@@ -266,14 +271,14 @@ export class KernBox {
   }
 
   /** The file of a descriptor. */
-  file(fd: number, p: Process = this.me): OpenFile {
+  fileOf(fd: number, p: Process = this.me): OpenFile {
     const f = p.fds.get(fd);
     if (!f) throw new Error(`no descriptor ${fd}`);
     return f;
   }
 
   open(path: string, flags: number): OpenFile {
-    return this.file(this.run(this.opening(path, flags)));
+    return this.fileOf(this.run(this.opening(path, flags)));
   }
 
   /** Closes the descriptor. */

@@ -87,11 +87,6 @@ export class TestSched {
     }
   }
 
-  /** What a thread that ended returned; undefined while it runs or sleeps. */
-  resultOf(t: KThread): unknown {
-    return this.results.get(t);
-  }
-
   /** Ends the sleep with the nearest deadline. => there was one */
   passTime(): boolean {
     const timed = this.all.filter((t) => t.sleep && t.sleep.deadlineNs < Infinity);

@@ -24,7 +24,7 @@ test("a reader waits for a writer, a writer for a reader, and both go on togethe
     const same = opening(box, first);
     assert.is(same.sleepsAt, "fifo", "one of its own kind is not who it waits for");
     const b = opening(box, second);
-    const files = [a, same, b].map((c) => box.file(c.result!));
+    const files = [a, same, b].map((c) => box.fileOf(c.result!));
     const [r, w] = first === O_RDONLY ? [files[0]!, files[2]!] : [files[2]!, files[0]!];
     assert.is(box.write(w, "through"), 7);
     assert.is(box.read(r), "through");
@@ -62,14 +62,14 @@ test("a writer that came and went while the reader still slept has let it in", (
   // Opened, written and closed before the reader runs.
   const quick = box.run((function* () {
     const fd = yield* box.opening(PATH, O_WRONLY | O_NONBLOCK, box.init);
-    const f = box.file(fd, box.init), n = yield* box.writing(f, "brief");
+    const f = box.fileOf(fd, box.init), n = yield* box.writing(f, "brief");
     box.init.fds.take(fd);
     yield* f.ops.close(f);
     return n;
   })(), box.init);
   assert.is(quick, 5);
   box.sched.settle();
-  const r = box.file(reader.result!);
+  const r = box.fileOf(reader.result!);
   assert.equal([box.read(r), box.read(r)], ["brief", ""]);
 });
 
