@@ -11,6 +11,7 @@ import type { Mount } from "../vfs/mount.ts";
 import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID } from "../vfs/mount.ts";
 import type { Vfs } from "../vfs/vfs.ts";
 import { VDIR, VLNK } from "../vfs/vnode.ts";
+import type { Cred } from "./cred.ts";
 import { type Kern, PID_MAX } from "./kern.ts";
 import { type Process, PS_STOPPED, PS_ZOMBIE, Thread } from "./proc.ts";
 import { mapsText, smapsText } from "./procmaps.ts";
@@ -18,9 +19,15 @@ import { mapsText, smapsText } from "./procmaps.ts";
 const PROC_MAGIC = 0x9fa0, PAGE = 4096, KB = 4;
 const ticks = (ns: number): number => Math.floor(ns / 1e7);
 
-/** Names of the limits, for /proc/N/limits. */
-const LIMIT_NAMES = ["cpu time", "file size", "data size", "stack size", "core file size", "resident set", "processes", "open files", "locked memory",
-  "address space", "file locks", "pending signals", "msgqueue size", "nice priority", "realtime priority", "realtime timeout"];
+/** Hundredths of a second, cut off as Linux does. */
+const seconds = (ns: number): string => (ticks(ns) / 100).toFixed(2);
+
+/** Names and units of the limits, for /proc/N/limits. */
+const LIMITS: readonly (readonly [name: string, unit: string])[] = [["cpu time", "seconds"], ["file size", "bytes"], ["data size", "bytes"], ["stack size", "bytes"],
+  ["core file size", "bytes"], ["resident set", "bytes"], ["processes", "processes"], ["open files", "files"], ["locked memory", "bytes"], ["address space", "bytes"],
+  ["file locks", "locks"], ["pending signals", "signals"], ["msgqueue size", "bytes"], ["nice priority", ""], ["realtime priority", ""], ["realtime timeout", "us"]];
+/** All capabilities, and none: the superuser's and everybody else's. */
+const ALL_CAPS = "000001ffffffffff", NO_CAPS = "0000000000000000";
 
 export function procMount(k: Kern, vfs: Vfs, source: string, flags: number): Mount {
   return new SynthMount(vfs, "proc", source, flags | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, PROC_MAGIC, new ProcRoot(k));
@@ -53,7 +60,7 @@ class ProcRoot extends SynthDir {
     fixed.add("thread-self", new SynthLink(this.nextIno++, () => (caller(k) ? `${caller(k)!.pid}/task/${(k.ctx.cur as Thread).tid}` : -ENOENT)));
     fixed.add("mounts", new SynthLink(this.nextIno++, () => "self/mounts"));
     this.file(fixed, "meminfo", () => meminfo(k));
-    this.file(fixed, "uptime", () => `${(k.now() / 1e9).toFixed(2)} ${(k.hal.machine.clock.skippedNs / 1e9).toFixed(2)}\n`);
+    this.file(fixed, "uptime", () => `${seconds(k.now())} ${seconds(k.hal.machine.clock.skippedNs)}\n`);
     this.file(fixed, "loadavg", () => `0.00 0.00 0.00 ${k.sched.queueLength + 1}/${k.threads.size} ${Math.max(0, ...k.threads.keys())}\n`);
     this.file(fixed, "stat", () => systemStat(k));
     this.file(fixed, "cpuinfo", () => "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdc_zicsr_zifencei\nmmu\t\t: sv39\nuarch\t\t: loanword\n\n");
@@ -205,7 +212,8 @@ function fdTarget(p: Process, fd: number): string | number {
   const f = p.fds.get(fd);
   if (!f) return -ENOENT;
   if (f.ops.describe) return f.ops.describe(f);
-  return f.path || (f.vnode ? `${f.vnode.mount.fsType}:[${f.vnode.ino}]` : `${f.ops.kind}:[${fd}]`);
+  if (f.path !== "") return f.vnode?.getattr().nlink === 0 ? `${f.path} (deleted)` : f.path;
+  return (f.vnode ? `${f.vnode.mount.fsType}:[${f.vnode.ino}]` : `${f.ops.kind}:[${fd}]`);
 }
 
 function linkTarget(_k: Kern, p: Process, which: (typeof LINKS)[number]): string | number {
@@ -266,11 +274,21 @@ function procStatus(k: Kern, p: Process): string {
   const memory = p.isZombie ? "" : kb("VmPeak", s.vsize) + kb("VmSize", s.vsize) + kb("VmLck", 0) + kb("VmHWM", s.rss * PAGE) + kb("VmRSS", s.rss * PAGE) +
     kb("VmData", s.data) + kb("VmStk", s.stack) + kb("VmExe", s.text);
   return `Name:\t${p.comm}\nUmask:\t${p.umask.toString(8).padStart(4, "0")}\nState:\t${state} (${names[state]})\nTgid:\t${p.pid}\nNgid:\t0\nPid:\t${p.pid}\n` +
-    `PPid:\t${p.parent?.pid ?? 0}\nTracerPid:\t0\nUid:\t${c.uid}\t${c.euid}\t${c.suid}\t${c.euid}\nGid:\t${c.gid}\t${c.egid}\t${c.sgid}\t${c.egid}\n` +
-    `FDSize:\t${p.fds.files.length}\nGroups:\t${c.groups.join(" ")}\n${memory}Threads:\t${p.threads.length}\nSigQ:\t${p.pending.infos.length}/1024\n` +
+    `PPid:\t${p.parent?.pid ?? 0}\nTracerPid:\t0\n${userIds(c)}` +
+    `FDSize:\t${Math.max(64, Math.ceil(p.fds.files.length / 64) * 64)}\n${groups(c)}${memory}Threads:\t${p.threads.length}\nSigQ:\t${p.pending.infos.length}/1024\n` +
     `SigPnd:\t${hex64(t?.pending.set ?? ign)}\nShdPnd:\t${hex64(p.pending.set)}\nSigBlk:\t${hex64(t?.sigmask ?? { lo: 0, hi: 0 })}\nSigIgn:\t${hex64(ign)}\n` +
-    `SigCgt:\t${hex64(caught)}\nNoNewPrivs:\t0\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nvoluntary_ctxt_switches:\t${p.usage.voluntary}\n` +
+    `SigCgt:\t${hex64(caught)}\n${capabilities(c)}NoNewPrivs:\t0\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nvoluntary_ctxt_switches:\t${p.usage.voluntary}\n` +
     `nonvoluntary_ctxt_switches:\t${p.usage.involuntary}\n`;
+}
+
+const userIds = (c: Cred): string => `Uid:\t${c.uid}\t${c.euid}\t${c.suid}\t${c.euid}\nGid:\t${c.gid}\t${c.egid}\t${c.sgid}\t${c.egid}\n`;
+/** A space behind each, and one where there are none. */
+const groups = (c: Cred): string => `Groups:\t${c.groups.map((g) => `${g} `).join("") || " "}\n`;
+
+/** A process has all capabilities or none, as capget says too. */
+function capabilities(c: Cred): string {
+  const has = c.isRoot ? ALL_CAPS : NO_CAPS;
+  return `CapInh:\t${NO_CAPS}\nCapPrm:\t${has}\nCapEff:\t${has}\nCapBnd:\t${ALL_CAPS}\nCapAmb:\t${NO_CAPS}\n`;
 }
 
 function procStatm(_k: Kern, p: Process): string {
@@ -279,20 +297,24 @@ function procStatm(_k: Kern, p: Process): string {
 }
 
 function limitsText(p: Process): string {
-  const show = (v: number): string => (v === Infinity ? "unlimited" : String(v)).padEnd(20);
-  const rows = LIMIT_NAMES.map((n, i) => `${`Max ${n}`.padEnd(26)}${show(p.limits.soft[i]!)} ${show(p.limits.hard[i]!)}\n`);
-  return `${"Limit".padEnd(26)}${"Soft Limit".padEnd(20)} ${"Hard Limit".padEnd(20)}\n${rows.join("")}`;
+  const show = (v: number): string => (v === Infinity ? "unlimited" : String(v));
+  const row = (name: string, soft: string, hard: string, unit: string): string => `${name.padEnd(26)}${soft.padEnd(20)} ${hard.padEnd(20)} ${unit === "" ? "" : unit.padEnd(10)}\n`;
+  return row("Limit", "Soft Limit", "Hard Limit", "Units") + LIMITS.map(([n, unit], i) => row(`Max ${n}`, show(p.limits.soft[i]!), show(p.limits.hard[i]!), unit)).join("");
 }
 
 const mountFlags = (m: Mount): string => [m.isReadOnly ? "ro" : "rw", ...((m.flags & MNT_NOSUID) !== 0 ? ["nosuid"] : []), ...((m.flags & MNT_NODEV) !== 0 ? ["nodev"] : []),
   ...((m.flags & MNT_NOEXEC) !== 0 ? ["noexec"] : [])].join(",");
 
+/** As in fstab: what separates fields is written in octal. */
+const inField = (s: string): string => s.replace(/[ \t\n\\#]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+
 function mountsText(k: Kern): string {
-  return k.vfs.mounts.map((m) => `${m.source} ${m.path} ${m.fsType} ${mountFlags(m)} 0 0\n`).join("");
+  return k.vfs.mounts.map((m) => `${inField(m.source)} ${inField(m.path)} ${m.fsType} ${mountFlags(m)} 0 0\n`).join("");
 }
 
 function mountinfoText(k: Kern): string {
-  return k.vfs.mounts.map((m, i) => `${20 + i} ${i === 0 ? 1 : 20} 0:${m.dev} / ${m.path} ${mountFlags(m)} - ${m.fsType} ${m.source} ${m.isReadOnly ? "ro" : "rw"}\n`).join("");
+  const line = (m: Mount): string => `0:${m.dev} / ${inField(m.path)} ${mountFlags(m)} - ${m.fsType} ${inField(m.source)} ${m.isReadOnly ? "ro" : "rw"}\n`;
+  return k.vfs.mounts.map((m, i) => `${20 + i} ${i === 0 ? 1 : 20} ${line(m)}`).join("");
 }
 
 function meminfo(k: Kern): string {
