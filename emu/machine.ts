@@ -55,7 +55,7 @@ const SLICE_MAX = 1 << 29;
 /** Set when bundled, so that all tests can run with another engine. */
 declare const LOANWORD_ENGINE: EngineMode | "stress" | undefined;
 const WANTED = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit", DEFAULT_ENGINE: EngineMode = WANTED === "stress" ? "jit" : WANTED;
-const DEFAULT_STRESS: Stress | undefined = WANTED === "stress" ? { hotJumps: 2, dropOneIn: 5 } : undefined;
+const DEFAULT_STRESS: Stress | undefined = WANTED === "stress" ? { hotJumps: 2, dropOneIn: 5 } : WANTED === "check" ? { hotJumps: 2 } : undefined;
 /** Firmware adds nodes to the device tree where it lies. */
 const FDT_GROWTH_BYTES = 8192;
 const A0 = 10, A1 = 11, A2 = 12;

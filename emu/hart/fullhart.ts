@@ -9,6 +9,8 @@ import { HART_BASE, HART_STRIDE, RAM_OFFSET } from "./layout.ts";
 import { Pmp } from "./pmp.ts";
 import { type AdMode, Privileged } from "./privileged.ts";
 import type { Bus } from "../bus/bus.ts";
+import { Checker } from "../jit/checker.ts";
+import { TABLE_SLOTS } from "../jit/core.ts";
 import { Engine, type Stress } from "../jit/engine.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { Tlb } from "../mmu/tlb.ts";
@@ -20,8 +22,8 @@ const RAM_PFN = 0x80000;
 /** normal; tiny: 4 entries; hostile: never forgets by itself. */
 export type TlbMode = "normal" | "tiny" | "hostile";
 
-/** interp: every instruction is interpreted. jit: what is hot is translated. */
-export type EngineMode = "interp" | "jit";
+/** interp: every instruction is interpreted. jit: what is hot is translated. check: the same, and each translation is compared with the interpreter. */
+export type EngineMode = "interp" | "jit" | "check";
 
 export interface HartConfig {
   hosted: boolean;
@@ -48,13 +50,21 @@ export class FullHart extends Hart {
     const hartBlock = HART_BASE + this.id * HART_STRIDE;
     this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
     const { mmu } = this, stress = config.stress ? { stress: config.stress } : {};
-    const engine = config.engine === "interp" ? null : new Engine({ memory: this.memory, hartBlock, code: this.code, map: mmu, ...stress });
+    const engine = config.engine === "interp" ? null : this.makeEngine(config.engine === "check", stress);
     if (engine !== null) {
       tlb.onForget = (context) => engine.renew(context);
       tlb.onFence = (context, va, level) => engine.fenced(context, va, level);
       mmu.onContext = (context) => engine.setContext(context);
     }
     this.control = new Privileged(this, csrs, mmu, { hosted: config.hosted, ad: config.ad, engine });
+  }
+
+  private makeEngine(isChecked: boolean, stress: { stress?: Stress }): Engine {
+    const { memory, mmu } = this, hartBlock = HART_BASE + this.id * HART_STRIDE;
+    const table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS, maximum: TABLE_SLOTS });
+    const checker = isChecked ? new Checker({ memory, hartBlock, table, forgetWrites: () => mmu.tlb.dropAllWrites() }) : null;
+    if (checker !== null) mmu.onWritable = (page) => checker.writable(page);
+    return new Engine({ memory, hartBlock, table, code: this.code, map: mmu, checker, ...stress });
   }
 
   /** U 0, S 1, M 3. */

@@ -109,6 +109,7 @@ export class Hart {
     this.wasmRun = instance.exports["run"] as (left: number) => number;
     const core = (name: string): WebAssembly.ExportValue => instance.exports[name]!;
     if (engine !== null) engine.connect({ go: core("go"), miss: core("miss"), stop: core("stop"), float: core("float") });
+    if (engine?.checker) engine.checker.exact = instance.exports["exact"] as (left: number, stop: number) => number;
   }
 
   private cross(record: number): number {

@@ -158,7 +158,7 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
   const slow = m.nextFunction, fast = slow + 1, exact = slow + 2;
   m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart));
   m.addFunction([I32], [I32], kindFunction(hart, "fast", slow, options));
-  m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, options));
+  m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, options), "exact");
   if (!jit) m.addFunction([I32], [I32], alternateFunction(hart, fast, exact), "run");
   else {
     const type = m.functionType(REGION_PARAMS, REGION_RESULTS);

@@ -23,6 +23,8 @@ export const GO_PARAMS = [I64, I32, I64, I32] as const, MISS_PARAMS = [I64, I32,
 /** Results of a region below 0: the instruction at pc is the interpreter's; go on at pc by whatever means. */
 export const RESULT_PUNT = -1, RESULT_QUIT = -2;
 export const DEPTH_BITS = 10, DEPTH_MASK = (1 << DEPTH_BITS) - 1;
+/** Answer of verify when it ran the region itself. */
+export const VERIFY_DONE = 2;
 /** Slots of the function table. */
 export const TABLE_SLOTS = 8192;
 /** Guest calls that nest as WebAssembly calls. */
@@ -94,7 +96,9 @@ export function runFunction(hart: number, f: RunParts): Emitter {
     field(EPOCH).op("i32.ne").get(cell).mem("i64.load", CELLS + CELL_PC).i32(0).mem("i64.load", hart + PC).op("i64.ne").op("i32.or");
   };
   invalid();
-  e.if().get(ip).call(f.verify).op("i32.eqz").brIf(1);
+  e.if().get(ip).call(f.verify).tee(why).op("i32.eqz").brIf(1);
+  e.get(why).i32(VERIFY_DONE).op("i32.eq").if();
+  field(LEFT).set(left).br(3).op("end");
   cellOf(e, ip).set(cell).op("end");
   e.get(left).get(cell).mem("i32.load", CELLS + CELL_NEED).op("i32.lt_u").brIf(0);
   e.get(left).i64(NOWHERE).get(cell).mem("i32.load", CELLS + CELL_ENTRY).i32(DEPTH_MAX).op("i32.or").get(cell).mem("i32.load", CELLS + CELL_SLOT);

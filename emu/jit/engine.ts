@@ -11,11 +11,12 @@
 // regions have all returned when it is done.
 import type { CodeCache } from "../hart/codecache.ts";
 import {
-  CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CONTEXTS, ENTRY_CELLS, ENTRY_OF_BIAS, EPOCH, PAGE_RECORDS, PC,
+  CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CONTEXTS, ENTRY_CELLS, ENTRY_OF_BIAS, EPOCH, LEFT, PAGE_RECORDS, PC,
   PROFILE_BIAS, RAM_OFFSET, RECORD,
 } from "../hart/layout.ts";
 import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
-import { FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS } from "./core.ts";
+import type { Checker } from "./checker.ts";
+import { FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS, VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, type Region } from "./region.ts";
 import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
@@ -30,8 +31,12 @@ export interface CodeMap {
 export interface EngineParts {
   readonly memory: WebAssembly.Memory;
   readonly hartBlock: number;
+  /** Of TABLE_SLOTS functions. */
+  readonly table: WebAssembly.Table;
   readonly code: CodeCache;
   readonly map: CodeMap;
+  /** Runs each region beside the interpreter; see checker.ts. */
+  readonly checker: Checker | null;
   /** For tests: what is hot at the first jump, and how often translations are dropped at random. */
   readonly stress?: Stress;
 }
@@ -74,9 +79,10 @@ const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
 
 export class Engine implements CodeSource {
-  readonly table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS, maximum: TABLE_SLOTS });
+  readonly table: WebAssembly.Table;
   readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0 };
   readonly hotJumps: number;
+  readonly checker: Checker | null;
   private readonly dropOneIn: number;
   private random = 1;
   private readonly memory: WebAssembly.Memory;
@@ -103,6 +109,8 @@ export class Engine implements CodeSource {
   constructor(parts: EngineParts) {
     this.hotJumps = parts.stress?.hotJumps ?? HOT_JUMPS;
     this.dropOneIn = parts.stress?.dropOneIn ?? 0;
+    this.checker = parts.checker;
+    this.table = parts.table;
     this.memory = parts.memory;
     this.block = parts.hartBlock;
     this.host = { hart: parts.hartBlock, fusedMadd: hasFusedMadd() };
@@ -154,6 +162,7 @@ export class Engine implements CodeSource {
     const t = this.ofCell[this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!]!, va = this.pc();
     const cell = t.cells.find((c) => c.record === record)!.cell;
     if (this.pcOf(cell) === va && t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) {
+      if (this.checker !== null) return this.checked(cell, t, this.checker);
       const epoch = this.epochs[this.context]!;
       for (const c of t.cells) this.i32[(CELLS + c.cell * CELL + CELL_STAMP) >> 2] = epoch;
       this.stats.verified++;
@@ -166,6 +175,12 @@ export class Engine implements CodeSource {
     this.drop(t);
     this.translate([va]);
     return this.u16[record >> 1] === OP_ENTER ? 1 : 0;
+  }
+
+  /** Runs a region both ways, if the budget lets it begin. => 2: it ran, go on at pc; 0: the interpreter goes on */
+  private checked(cell: number, t: Translation, checker: Checker): number {
+    const left = this.i32[(this.block + LEFT) >> 2]!, need = this.i32[(CELLS + cell * CELL + CELL_NEED) >> 2]!;
+    return left >= need && checker.run(cell, `region at 0x${t.va.toString(16)}, entered at 0x${this.pc().toString(16)}`) > 0 ? VERIFY_DONE : 0;
   }
 
   // ---- translating ----
@@ -240,7 +255,8 @@ export class Engine implements CodeSource {
 
   private install(region: Region, firstCell: number, needs: Int32Array, f: () => number, wasmBytes: number): void {
     for (const p of region.pages) this.code.recordsOf(p.ramPage);
-    const slot = this.freeSlots.pop()!, epoch = this.epochs[this.context]!;
+    // A cell that is checked at each entry is never stamped.
+    const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
     const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {

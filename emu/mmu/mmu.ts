@@ -65,6 +65,8 @@ export class Mmu {
   private pte = 0;
   private level = 0;
 
+  /** Stores to this page (its host offset) may follow without being seen. */
+  onWritable: (page: number) => void = () => {};
   /** Fetches go by this context of the TLB now. */
   onContext: (context: number) => void = () => {};
   /** Whether any page of code is divided by PMP. */
@@ -268,6 +270,7 @@ export class Mmu {
     const read = (rights & PMP_R) !== 0 && (bare || walker.permits(pte, ACCESS_LOAD, dataPriv));
     const write = (rights & PMP_W) !== 0 && (pte & PTE_D) !== 0 && (bare || walker.permits(pte, ACCESS_STORE, dataPriv))
       && page !== this.watchedPage && this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 0;
+    if (write || access === ACCESS_STORE) this.onWritable(page);
     this.tlb.fillData(this.dataContext, lo, hi, page, read, write, pte, this.level);
     this.stats.fills++;
     return true;

@@ -186,6 +186,18 @@ export class Tlb {
     }
   }
 
+  /** Every store misses until its page is filled again. */
+  dropAllWrites(): void {
+    const { words } = this;
+    for (let i = 0; i < CONTEXTS; i++) {
+      const bank = this.bankOf(i), slots = this.dataFilled[i]!;
+      for (let n = this.dataCount[i]! - 1; n >= 0; n--) {
+        const at = (bank + slots[n]! * DATA_ENTRY) >> 2;
+        words[at + TAG_WRITE / 4] = words[at + TAG_WRITE / 4 + 1] = NO_TAG;
+      }
+    }
+  }
+
   /** Decoded instructions moved away from `records`: no fetch entry may lead there. */
   dropRecords(records: number): void {
     const { words } = this;

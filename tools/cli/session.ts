@@ -18,7 +18,7 @@ export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" 
   const ad = choice(line, "ad", ["hw", "svade", "svadu"] as const, "hw");
   return {
     ramBytes: memoryBytes(line), seed: seed(line), tlb: choice(line, "tlb", ["normal", "tiny", "hostile"] as const, "normal"),
-    engine: choice(line, "engine", ["interp", "jit"] as const, "jit"), virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
+    engine: choice(line, "engine", ["interp", "jit", "check"] as const, "jit"), virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
   };
 }
 
