@@ -8,6 +8,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define ARGS_MAX 16
@@ -60,6 +61,7 @@ int main(int argc, char **argv) {
     fflush(stdout);
   }
   if (!is_init) return failed;
+  tcdrain(1);  // a serial port may still be sending, and what it has not sent by then is lost
   sync();
   reboot(RB_POWER_OFF);
   return failed;

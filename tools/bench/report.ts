@@ -4,7 +4,7 @@ export interface Row {
   readonly name: string;
   /** Milliseconds, or nanoseconds for each operation; by column. */
   readonly values: Readonly<Record<string, number | undefined>>;
-  /** Millions of guest instructions a second, ours. */
+  /** Millions of guest instructions a second, ours: the table shows them when a row has them. */
   readonly mips?: number;
 }
 
@@ -28,11 +28,12 @@ export function ratios(rows: readonly Row[], ours: string, other: string): (numb
 /** The table as text: times, then ratios to `ours`, then the mean and the least of each ratio. */
 export function table(rows: readonly Row[], ours: string, columns: readonly string[], unit: string): string {
   const others = columns.filter((c) => c !== ours), byColumn = new Map(others.map((c) => [c, ratios(rows, ours, c)]));
-  const head = ["", ...columns.map((c) => `${c} ${unit}`), ...others.map((c) => `x ${c}`)];
-  const body = rows.map((r, i) => [r.name, ...columns.map((c) => number(r.values[c])), ...others.map((c) => ratio(byColumn.get(c)![i]))]);
+  const mips = rows.some((r) => r.mips !== undefined), speed = (cell: string): string[] => (mips ? [cell] : []);
+  const head = ["", ...speed("MIPS"), ...columns.map((c) => `${c} ${unit}`), ...others.map((c) => `x ${c}`)];
+  const body = rows.map((r, i) => [r.name, ...speed(number(r.mips)), ...columns.map((c) => number(r.values[c])), ...others.map((c) => ratio(byColumn.get(c)![i]))]);
   const known = (c: string): number[] => byColumn.get(c)!.filter((v) => v !== undefined);
   const foot = (name: string, f: (v: number[]) => number): string[] =>
-    [name, ...columns.map(() => ""), ...others.map((c) => (known(c).length === 0 ? "-" : ratio(f(known(c)))))];
+    [name, ...speed(""), ...columns.map(() => ""), ...others.map((c) => (known(c).length === 0 ? "-" : ratio(f(known(c)))))];
   const all = [head, ...body, foot("geometric mean", geometricMean), foot("least", (v) => Math.min(...v))];
   const widths = head.map((_, i) => Math.max(...all.map((line) => line[i]!.length)));
   return all.map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ").trimEnd()).join("\n");

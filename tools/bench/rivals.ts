@@ -67,6 +67,14 @@ export function ourCommand(root: string, folder: string, engine: string): { comm
   };
 }
 
+/** Guest instructions of a command in our machine, the boot included: the same number under every engine. */
+export function ourInstructions(root: string, folder: string, command: string): number {
+  const args = [join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--clock", "virtual", "--mem", "512M", "--dir", `${folder}:/bench`, "-c", command];
+  const r = spawnSync(process.execPath, args, { encoding: "latin1" }), found = /"instructions":(\d+)/.exec(r.stderr);
+  if (r.status !== 0 || found === null) throw new Error(`bench: our machine did not finish \`${command}\`; it said last:\n${r.stderr.slice(-600)}`);
+  return Number(found[1]);
+}
+
 export function qemuSystemCommand(kernel: string, initrd: string): { command: string; args: string[] } {
   return {
     command: "qemu-system-riscv64",

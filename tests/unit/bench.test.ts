@@ -1,0 +1,73 @@
+// The bench's arithmetic and its reader of markers; the measuring itself needs minutes and is no test.
+import { MarkerReader } from "../../tools/bench/markers.ts";
+import { geometricMean, median, ratios, type Row, table } from "../../tools/bench/report.ts";
+import { assert, suite } from "../helpers/suite.ts";
+
+const test = suite("bench");
+const rows: Row[] = [
+  { name: "fast", values: { ours: 100, rival: 800 } }, { name: "slow", values: { ours: 200, rival: 400 } }, { name: "alone", values: { ours: 300 } },
+];
+
+/** A reader whose clock is set by hand. */
+function reader(): { read: MarkerReader; at(ms: number): void } {
+  let ms = 0;
+  return { read: new MarkerReader(() => ({ wallMs: ms, cpuMs: ms / 2 })), at: (to) => { ms = to; } };
+}
+
+test("the median of an even number of values lies between the middle two", () => {
+  assert.is(median([9, 1, 5]), 5);
+  assert.is(median([4, 1, 2, 100]), 3);
+  assert.ok(Number.isNaN(median([])));
+});
+
+test("the geometric mean of a ratio and its inverse is one", () => {
+  assert.ok(Math.abs(geometricMean([4, 0.25]) - 1) < 1e-12);
+});
+
+test("a ratio says how many times as fast ours is, and is missing where a column is", () => {
+  assert.equal(ratios(rows, "ours", "rival"), [8, 2, undefined]);
+});
+
+test("the table ends with the mean and the least of the ratios that are known", () => {
+  const lines = table(rows, "ours", ["ours", "rival"], "ms").split("\n").map((l) => l.trim().split(/\s{2,}/));
+  assert.equal(lines[0], ["ours ms", "rival ms", "x rival"]);
+  assert.equal(lines[3], ["alone", "300", "-", "-"]);
+  assert.equal(lines.slice(4), [["geometric mean", "4.00"], ["least", "2.00"]]);
+});
+
+test("the table has a column of MIPS when a row has them", () => {
+  const lines = table([{ name: "fib", values: { ours: 10 }, mips: 321.4 }], "ours", ["ours"], "ms").split("\n");
+  assert.match(lines[0]!, /MIPS\s+ours ms$/);
+  assert.match(lines[1]!, /^fib\s+321\s+10\.0$/);
+});
+
+test("a table without any rival says so with dashes", () => {
+  assert.match(table(rows, "ours", ["ours", "none"], "ms"), /least\s+-$/);
+});
+
+test("a command's time is that between its markers, also when lines arrive in pieces", () => {
+  const { read, at } = reader();
+  at(10);
+  read.push("booting\nBEGIN 0\r\nfib che");
+  at(40);
+  read.push("cksum=12\r\nEND 0");
+  at(50);
+  read.push(" 0\r\n");
+  assert.equal(read.timings, [{ wallMs: 40, cpuMs: 20, status: 0, output: "fib checksum=12" }]);
+});
+
+test("the status of a command that failed is kept, and one without an end has no time", () => {
+  const { read } = reader();
+  read.push("BEGIN 0\nEND 0 139\nBEGIN 1\nSegmentation fault\n");
+  assert.is(read.timings[0]?.status, 139);
+  assert.is(read.timings[1], undefined);
+});
+
+test("an end of another command than the one that runs counts as its output", () => {
+  const { read } = reader();
+  read.push("BEGIN 3\nEND 2 0\nEND 3 0\n");
+  assert.is(read.timings[2], undefined);
+  assert.is(read.timings[3]?.output, "END 2 0");
+});
+
+test.run();
