@@ -6,13 +6,13 @@
 // V8 computes an expression of locals alone, that several handlers share, once before each dispatch, and keeps it. So what
 // handlers share stands behind a label, and what differs by instruction is loaded from the record.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
-import { Emitter, F32, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, sizeOf, type WasmType } from "../jit/wasm.ts";
+import { type Emitter, F64, I32, I64, type MemoryOp, sizeOf, type WasmType } from "../jit/wasm.ts";
 import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR, KIND_STORE } from "./cold.ts";
-import { emitFma } from "./fma.ts";
 import {
-  ADDEND, DATA_ENTRIES, DATA_ENTRY, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1,
-  REC_RS2, REC_RS3, TAG_READ, TAG_WRITE,
+  ADDEND, DATA_ENTRIES, DATA_ENTRY, FS, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
+  TAG_WRITE,
 } from "./layout.ts";
+import { type LocalPool, WasmBuilder } from "./wasmbuilder.ts";
 
 /** Labels, by how far they are from where a handler stands; see interp.ts. */
 export const TO_AGAIN = 0, TO_NEXT2 = 1, TO_NEXT4 = 2, TO_TOP = 3, TO_OFF = 4, TO_COLD = 5, TO_FETCH = 6, TO_EXIT = 7;
@@ -32,27 +32,25 @@ export interface Locals {
 
 const FLOAT_OFFSETS: Record<FloatSource, number> = { fs1: REC_RS1, fs2: REC_RS2, fs3: REC_RS3 };
 
-export abstract class Handler implements Builder {
-  protected readonly e: Emitter;
-  protected readonly hart: number;
+export abstract class Handler extends WasmBuilder implements Builder {
   protected readonly l: Locals;
-  /** Labels between here and $again. */
-  protected depth: number;
+  /** Labels between the handler's begin and $again. */
+  private readonly outer: number;
   protected readonly lenBytes: 2 | 4;
-  protected readonly pool: LocalPool;
   /** The handler's end cannot be reached. */
   protected ended = false;
-  /** How many times the code so far leaves the fast way. */
-  protected colds = 0;
 
-  constructor(e: Emitter, hart: number, locals: Locals, pool: LocalPool, depth: number, lenBytes: 2 | 4) {
-    this.e = e;
-    this.hart = hart;
+  constructor(e: Emitter, hart: number, locals: Locals, pool: LocalPool, outer: number, lenBytes: 2 | 4) {
+    super(e, hart, pool, locals.fusedMadd);
     this.l = locals;
-    this.pool = pool;
-    this.depth = depth;
+    this.outer = outer;
     this.lenBytes = lenBytes;
     pool.reset();
+  }
+
+  /** Labels between here and $again. */
+  protected get depth(): number {
+    return this.outer + this.nested;
   }
 
   // What the two functions do differently.
@@ -75,17 +73,6 @@ export abstract class Handler implements Builder {
   /** Branches to a label, from inside `extra` more blocks. */
   protected to(label: number, extra = 0): void {
     this.e.br(this.depth + label + extra);
-  }
-
-  protected put(v: V): void {
-    this.e.raw(v.bytes);
-  }
-
-  /** Captures what `write` emits as a value. */
-  protected value(type: WasmType, write: (e: Emitter) => void): V {
-    const e = new Emitter(0);
-    write(e);
-    return { type, bytes: e.bytes };
   }
 
   private recordField(e: Emitter, offset: number): Emitter {
@@ -112,43 +99,6 @@ export abstract class Handler implements Builder {
 
   setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
 
-  // ---- expressions ----
-  op(name: Op, ...args: V[]): V {
-    return this.value(resultType(name), (e) => { for (const a of args) e.raw(a.bytes); e.op(name); });
-  }
-
-  i32(n: number): V { return this.value(I32, (e) => e.i32(n)); }
-  i64(n: bigint): V { return this.value(I64, (e) => e.i64(n)); }
-
-  select(cond: V, yes: V, no: V): V {
-    return { type: yes.type, bytes: [...yes.bytes, ...no.bytes, ...cond.bytes, OPCODES.select] };
-  }
-
-  let(v: V): V {
-    const local = this.pool.take(v.type);
-    this.put(v);
-    this.e.set(local);
-    return this.value(v.type, (e) => e.get(local));
-  }
-
-  when(cond: V, then: () => void, otherwise?: () => void): void {
-    this.put(cond);
-    const hint = this.e.hint(true), before = this.colds;
-    this.e.if();
-    this.depth++;
-    then();
-    const between = this.colds;
-    if (otherwise) {
-      this.e.op("else");
-      otherwise();
-    }
-    this.depth--;
-    this.e.op("end");
-    // The arm that needs TypeScript is the unlikely one; where neither does, nothing is known.
-    if (between !== before) this.e.changeHint(hint, false);
-    else if (this.colds === between) this.e.changeHint(hint, null);
-  }
-
   // ---- memory ----
   /** Emits the check of an address in the TLB. Leaves i32 1 for a hit; the locals hold the address and the entry. */
   protected look(addr: V, size: number, tag: number, ea: number, entry: number): void {
@@ -173,24 +123,6 @@ export abstract class Handler implements Builder {
     this.when(this.op("i32.and", this.op("i32.wrap_i64", ea), this.i32(sizeBytes - 1)), () => this.raise(misaligned, ea));
     const place = this.translate(ea, sizeBytes, kind, kind === KIND_LR ? TAG_READ : TAG_WRITE);
     return this.value(I32, (e) => e.get(place));
-  }
-
-  at(op: MemoryOp, place: V): V { return this.value(I64, (e) => e.raw(place.bytes).mem(op, 0)); }
-
-  putAt(op: MemoryOp, place: V, value: V): void {
-    this.put(place);
-    this.put(value);
-    this.e.mem(op, 0);
-  }
-
-  field(op: MemoryOp, offset: number): V {
-    return this.value(op.startsWith("i64") ? I64 : I32, (e) => e.i32(0).mem(op, this.hart + offset));
-  }
-
-  setField(op: MemoryOp, offset: number, value: V): void {
-    this.e.i32(0);
-    this.put(value);
-    this.e.mem(op, this.hart + offset);
   }
 
   // ---- control ----
@@ -264,40 +196,12 @@ export abstract class Handler implements Builder {
   fbits(r: FloatSource): V { return this.register(I64, "i64.load", FLOAT_OFFSETS[r]); }
   f64(r: FloatSource): V { return this.register(F64, "f64.load", FLOAT_OFFSETS[r]); }
 
-  f32(r: FloatSource): V {
-    const bits = this.let(this.fbits(r));
-    const boxed = this.op("i64.eq", this.op("i64.shr_s", bits, this.i64(32n)), this.i64(-1n));
-    return this.op("f32.reinterpret_i32", this.select(boxed, this.op("i32.wrap_i64", bits), this.i32(0x7fc00000)));
-  }
-
   setF(bits: V): void {
     this.setX(bits);
     this.setField("i32.store", FS, this.i32(3));
   }
 
-  setFs(bits: V): void { this.setF(this.op("i64.or", this.op("i64.extend_i32_u", bits), this.i64(-0x100000000n))); }
   fastRounding(): V { return this.value(I32, (e) => this.recordField(e, REC_EXTRA).mem("i32.load", this.hart)); }
-
-  raiseFlags(flags: V): void {
-    this.setField("i32.store", FFLAGS, this.op("i32.or", this.field("i32.load", FFLAGS), flags));
-    const nx = this.let(this.op("i32.and", this.field("i32.load", FFLAGS), this.i32(1)));
-    this.setField("i32.store", FP_FAST_RNE, nx);
-    this.setField("i32.store", FP_FAST_DYN, this.op("i32.and", nx, this.op("i32.eqz", this.field("i32.load", FRM))));
-    this.setField("i32.store", FS, this.i32(3));
-  }
-
-  fma(a: V, b: V, c: V): V {
-    const inputs = [a, b, c].map((v) => {
-      const local = this.pool.take(F64);
-      this.put(v);
-      this.e.set(local);
-      return local;
-    });
-    const result = this.pool.take(F64);
-    emitFma(this.e, inputs as [number, number, number], this.l.fusedMadd, (type) => this.pool.take(type));
-    this.e.set(result);
-    return this.value(F64, (e) => e.get(result));
-  }
 
   // ---- operations that are no instructions ----
   pageEnd(): void {
@@ -311,27 +215,4 @@ export abstract class Handler implements Builder {
 export function emitCount(e: Emitter, l: Locals): void {
   e.get(l.ip).i32(3).op("i32.shr_u").tee(l.count).get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(1).op("i32.add").mem("i32.store16", PROFILE_BIAS);
   e.get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(l.hotJumps).op("i32.eq");
-}
-
-/** Temporaries, reused by each handler. */
-export class LocalPool {
-  private readonly e: Emitter;
-  private readonly of = new Map<WasmType, number[]>();
-  private readonly used = new Map<WasmType, number>();
-
-  constructor(e: Emitter) {
-    this.e = e;
-  }
-
-  reset(): void {
-    this.used.clear();
-  }
-
-  take(type: WasmType): number {
-    const all = this.of.get(type) ?? [], at = this.used.get(type) ?? 0;
-    if (at === all.length) all.push(this.e.local(type));
-    this.of.set(type, all);
-    this.used.set(type, at + 1);
-    return all[at]!;
-  }
 }

@@ -26,9 +26,10 @@ import {
 } from "./exacthandler.ts";
 import { FastHandler } from "./fasthandler.ts";
 import { FLOAT_PARAMS, GO_PARAMS, goFunction, MISS_PARAMS, missFunction, REGION_PARAMS, REGION_RESULTS, runFunction, STOP_PARAMS, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
-import { emitCount, LocalPool, type Locals } from "./handler.ts";
+import { emitCount, type Locals } from "./handler.ts";
 import { CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_VA } from "./layout.ts";
 import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ENTER, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
+import { LocalPool } from "./wasmbuilder.ts";
 
 export { RUN_BUDGET, RUN_LEAVE, RUN_TRAP };
 

@@ -1,8 +1,9 @@
 // Atomics, fences, CSR instructions and the privileged instructions.
 import { CAUSE_BREAKPOINT, KIND_AMO, KIND_LR } from "../hart/cold.ts";
-import { FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, RESERVATION, RESERVED_VALUE } from "../hart/layout.ts";
+import { FFLAGS, FRM, RESERVATION, RESERVED_VALUE } from "../hart/layout.ts";
 import type { Op } from "../jit/wasm.ts";
 import type { Builder, Row, Semantics, V } from "./builder.ts";
+import { setFloatFlags } from "./floatflags.ts";
 
 const AMO = 0xf800707f | 0, LR = 0xf9f0707f | 0, EXACT = -1;
 
@@ -77,12 +78,8 @@ function floatCsr(c: Builder, n: number, op: CsrOp, operand: V, writes: boolean)
     const next = c.let(op === "write" ? value : op === "set" ? c.op("i32.or", old, value) : c.op("i32.and", old, c.op("i32.xor", value, c.i32(-1))));
     const newFlags = n === FRM_CSR ? flags : c.let(c.op("i32.and", next, c.i32(31)));
     const newMode = n === FFLAGS_CSR ? mode : c.let(c.op("i32.and", n === FCSR ? c.op("i32.shr_u", next, c.i32(5)) : next, c.i32(7)));
-    const nx = c.let(c.op("i32.and", newFlags, c.i32(1)));
-    c.setField("i32.store", FFLAGS, newFlags);
     c.setField("i32.store", FRM, newMode);
-    c.setField("i32.store", FP_FAST_RNE, nx);
-    c.setField("i32.store", FP_FAST_DYN, c.op("i32.and", nx, c.op("i32.eqz", newMode)));
-    c.setField("i32.store", FS, c.i32(3));
+    setFloatFlags(c, newFlags, newMode);
   }
   c.setX(c.op("i64.extend_i32_u", old));
 }

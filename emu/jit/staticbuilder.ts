@@ -5,15 +5,12 @@
 // and the interpreter does it.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
 import { GROUP_SIZE_SHIFT, KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
-import { emitFma } from "../hart/fma.ts";
-import { LocalPool } from "../hart/handler.ts";
-import {
-  ADDEND, DATA_ENTRIES, DATA_ENTRY, F0, FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, LEFT, TAG_READ, TAG_WRITE, X0,
-} from "../hart/layout.ts";
-import { fold, type StaticV } from "./fold.ts";
+import { ADDEND, DATA_ENTRIES, DATA_ENTRY, F0, FP_FAST_DYN, FP_FAST_RNE, FS, LEFT, TAG_READ, TAG_WRITE, X0 } from "../hart/layout.ts";
+import { LocalPool, WasmBuilder } from "../hart/wasmbuilder.ts";
+import { constant, fold, type StaticV } from "./fold.ts";
 import type { Group } from "./group.ts";
 import type { Insn } from "./region.ts";
-import { Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, sizeOf, type WasmType } from "./wasm.ts";
+import { type Emitter, F64, I32, I64, type MemoryOp, type Op, sizeOf } from "./wasm.ts";
 
 const RM_DYN = 7, INDEX_MASK = (DATA_ENTRIES - 1) * DATA_ENTRY, INDEX_SHIFT = 7;
 
@@ -47,24 +44,19 @@ export interface Frame {
 
 export type Jump = { readonly kind: "branch"; readonly cond: StaticV } | { readonly kind: "relative" } | { readonly kind: "jump"; readonly target: StaticV };
 
-export class StaticBuilder implements Builder {
+export class StaticBuilder extends WasmBuilder implements Builder {
   private readonly frame: Frame;
-  private readonly e: Emitter;
-  private readonly pool: LocalPool;
   private insn!: Insn;
   /** Constants that x registers hold, in the present block. */
   private readonly known = new Map<number, bigint>();
   private floatChecked = false;
   private floatDirty = false;
-  private colds = 0;
-  private nested = 0;
   /** How the last instruction ends the block. */
   jumpTaken: Jump | null = null;
 
   constructor(frame: Frame) {
+    super(frame.e, frame.hart, new LocalPool(frame.e), frame.fusedMadd);
     this.frame = frame;
-    this.e = frame.e;
-    this.pool = new LocalPool(frame.e);
   }
 
   beginBlock(): void {
@@ -81,21 +73,6 @@ export class StaticBuilder implements Builder {
   /** An x register was changed by others: nothing is known of it. */
   forget(r: number): void {
     this.known.delete(r);
-  }
-
-  private put(v: V): void {
-    this.e.raw(v.bytes);
-  }
-
-  private local(type: WasmType, index: number): StaticV {
-    const bytes = index < 128 ? [0x20, index] : [0x20, (index & 0x7f) | 0x80, index >> 7];
-    return { type, bytes };
-  }
-
-  private value(type: WasmType, write: (e: Emitter) => void): StaticV {
-    const e = new Emitter(0);
-    write(e);
-    return { type, bytes: e.bytes };
   }
 
   // ---- operands ----
@@ -123,52 +100,30 @@ export class StaticBuilder implements Builder {
   setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
 
   // ---- expressions ----
-  op(name: Op, ...args: V[]): StaticV {
+  override op(name: Op, ...args: V[]): StaticV {
     const folded = fold(name, args as StaticV[]);
     if (folded !== null) return folded;
-    const bytes: number[] = [];
-    for (const a of args) for (const b of a.bytes) bytes.push(b);
-    bytes.push(OPCODES[name]);
-    return { type: resultType(name), bytes, last: name };
+    const { type, bytes } = super.op(name, ...args);
+    return { type, bytes, last: name };
   }
 
-  i32(n: number): StaticV { return { ...this.value(I32, (e) => e.i32(n)), k: BigInt(n | 0) }; }
-  i64(n: bigint): StaticV {
-    const k = BigInt.asIntN(64, n);
-    return { ...this.value(I64, (e) => e.i64(k)), k };
-  }
+  override i32(n: number): StaticV { return constant(I32, BigInt(n | 0)); }
+  override i64(n: bigint): StaticV { return constant(I64, BigInt.asIntN(64, n)); }
 
-  select(cond: V, yes: V, no: V): StaticV {
+  override select(cond: V, yes: V, no: V): V {
     const { k } = cond as StaticV;
-    if (k !== undefined) return (k !== 0n ? yes : no) as StaticV;
-    return { type: yes.type, bytes: [...yes.bytes, ...no.bytes, ...cond.bytes, OPCODES.select] };
+    return k !== undefined ? (k !== 0n ? yes : no) : super.select(cond, yes, no);
   }
 
-  let(v: V): StaticV {
-    if ((v as StaticV).k !== undefined) return v as StaticV;
-    const local = this.pool.take(v.type);
-    this.put(v);
-    this.e.set(local);
-    return this.local(v.type, local);
+  override let(v: V): V {
+    return (v as StaticV).k !== undefined ? v : super.let(v);
   }
 
-  when(cond: V, then: () => void, otherwise?: () => void): void {
+  override when(cond: V, then: () => void, otherwise?: () => void): void {
     const { k } = cond as StaticV;
-    if (k !== undefined) return void (k !== 0n ? then() : otherwise?.());
-    this.put(cond);
-    const hint = this.e.hint(true), before = this.colds;
-    this.e.if();
-    this.nested++;
-    then();
-    const between = this.colds;
-    if (otherwise) {
-      this.e.op("else");
-      otherwise();
-    }
-    this.nested--;
-    this.e.op("end");
-    if (between !== before) this.e.changeHint(hint, false);
-    else if (this.colds === between) this.e.changeHint(hint, null);
+    if (k === undefined) super.when(cond, then, otherwise);
+    else if (k !== 0n) then();
+    else otherwise?.();
   }
 
   // ---- memory ----
@@ -269,24 +224,6 @@ export class StaticBuilder implements Builder {
     return this.local(I32, this.translate(ea, sizeBytes, kind, kind === KIND_LR ? TAG_READ : TAG_WRITE));
   }
 
-  at(op: MemoryOp, place: V): V { return this.value(I64, (e) => e.raw(place.bytes).mem(op, 0)); }
-
-  putAt(op: MemoryOp, place: V, value: V): void {
-    this.put(place);
-    this.put(value);
-    this.e.mem(op, 0);
-  }
-
-  field(op: MemoryOp, offset: number): StaticV {
-    return this.value(op.startsWith("i64") ? I64 : I32, (e) => e.i32(0).mem(op, this.frame.hart + offset));
-  }
-
-  setField(op: MemoryOp, offset: number, value: V): void {
-    this.e.i32(0);
-    this.put(value);
-    this.e.mem(op, this.frame.hart + offset);
-  }
-
   // ---- control ----
   branch(cond: V): void { this.jumpTaken = { kind: "branch", cond: cond as StaticV }; }
   jumpRelative(): void { this.jumpTaken = { kind: "relative" }; }
@@ -303,7 +240,7 @@ export class StaticBuilder implements Builder {
   }
 
   // ---- floating point ----
-  /** mstatus.FS changes by CSR instructions alone, which translated code has none of: once in a block is enough. */
+  /** The floating-point CSR instructions of translated code leave mstatus.FS on: once in a block is enough. */
   needFloat(): void {
     if (this.floatChecked) return;
     this.floatChecked = true;
@@ -317,12 +254,6 @@ export class StaticBuilder implements Builder {
   fbits(r: FloatSource): StaticV { return this.op("i64.reinterpret_f64", this.f64(r)); }
   f64(r: FloatSource): StaticV { return this.local(F64, this.frame.fLocal(this.fNumber(r))); }
 
-  f32(r: FloatSource): StaticV {
-    const bits = this.let(this.fbits(r));
-    const boxed = this.op("i64.eq", this.op("i64.shr_s", bits, this.i64(32n)), this.i64(-1n));
-    return this.op("f32.reinterpret_i32", this.select(boxed, this.op("i32.wrap_i64", bits), this.i32(0x7fc00000)));
-  }
-
   setF(bits: V): void {
     this.put(this.op("f64.reinterpret_i64", bits));
     this.e.set(this.frame.fLocal(this.insn.rd));
@@ -331,19 +262,9 @@ export class StaticBuilder implements Builder {
     this.setField("i32.store", FS, this.i32(3));
   }
 
-  setFs(bits: V): void { this.setF(this.op("i64.or", this.op("i64.extend_i32_u", bits), this.i64(-0x100000000n))); }
-
-  fastRounding(): StaticV {
+  fastRounding(): V {
     const rm = this.insn.imm;
     return rm === 0 ? this.field("i32.load", FP_FAST_RNE) : rm === RM_DYN ? this.field("i32.load", FP_FAST_DYN) : this.i32(0);
-  }
-
-  raiseFlags(flags: V): void {
-    this.setField("i32.store", FFLAGS, this.op("i32.or", this.field("i32.load", FFLAGS), flags));
-    const nx = this.let(this.op("i32.and", this.field("i32.load", FFLAGS), this.i32(1)));
-    this.setField("i32.store", FP_FAST_RNE, nx);
-    this.setField("i32.store", FP_FAST_DYN, this.op("i32.and", nx, this.op("i32.eqz", this.field("i32.load", FRM))));
-    this.setField("i32.store", FS, this.i32(3));
   }
 
   /** Done exactly by TypeScript, in place: operands and result go through the hart's block. */
@@ -365,18 +286,4 @@ export class StaticBuilder implements Builder {
       e.i32(0).mem("i64.load", frame.hart + X0 + 8 * insn.rd).set(frame.xLocal(insn.rd));
     }
   }
-
-  fma(a: V, b: V, c: V): V {
-    const inputs = [a, b, c].map((v) => {
-      const local = this.pool.take(F64);
-      this.put(v);
-      this.e.set(local);
-      return local;
-    });
-    const result = this.pool.take(F64);
-    emitFma(this.e, inputs as [number, number, number], this.frame.fusedMadd, (type) => this.pool.take(type));
-    this.e.set(result);
-    return this.local(F64, result);
-  }
 }
-

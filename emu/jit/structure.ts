@@ -18,7 +18,7 @@ export interface Part {
 
 /** The region as parts in topological order. */
 export function structureOf(region: Region): Part[] {
-  return arrange(region, region.blocks.map((b) => b.id), new Set(region.entries), new Set());
+  return new Shaper(region).shape();
 }
 
 /** Blocks that close cycles: every cycle has one. */
@@ -30,74 +30,110 @@ export function cycleHeads(parts: readonly Part[], into: Set<number> = new Set()
   return into;
 }
 
-/** => entered: blocks that something outside `nodes` goes to; cut: heads whose incoming edges are the loop's own business */
-function arrange(region: Region, nodes: readonly number[], entered: ReadonlySet<number>, cut: ReadonlySet<number>): Part[] {
-  const inside = new Set(nodes), components = stronglyConnected(region, nodes, inside, cut);
-  const parts: Part[] = [];
-  for (const component of components) {
-    const only = component[0]!;
-    const isLoop = component.length > 1 || (region.blocks[only]!.succ.includes(only) && !cut.has(only));
-    if (!isLoop) {
-      parts.push({ block: only, heads: null, cut: -1, parts: [] });
-      continue;
-    }
-    const members = new Set(component), heads = new Set(component.filter((b) => entered.has(b)));
-    for (const b of nodes) {
-      if (members.has(b)) continue;
-      for (const t of region.blocks[b]!.succ) if (members.has(t) && !cut.has(t)) heads.add(t);
-    }
-    const chosen = closingHead(region, component, heads), inner = arrange(region, component, heads, new Set([...cut, chosen]));
-    parts.push({ block: -1, heads: [...heads].sort((a, b) => a - b), cut: chosen, parts: inner });
+/** By block: all working memory of the nesting. An arranged set of blocks is those whose `scope` is its number. */
+class Shaper {
+  private readonly region: Region;
+  private readonly scope: Int32Array;
+  private scopes = 0;
+  /** Heads whose incoming edges are the business of a loop around. */
+  private readonly cut: Uint8Array;
+  private readonly isHead: Uint8Array;
+  /** Component that a block was put in last. */
+  private readonly component: Int32Array;
+  private components = 0;
+  // Tarjan's: order of discovery, lowest number reached, the open blocks; and the way that is being walked.
+  private readonly index: Int32Array;
+  private readonly low: Int32Array;
+  private readonly open: number[] = [];
+  private readonly way: number[] = [];
+  private readonly edge: Int32Array;
+
+  constructor(region: Region) {
+    const n = region.blocks.length, column = () => new Int32Array(n);
+    this.region = region;
+    this.scope = column();
+    this.component = column();
+    this.index = column();
+    this.low = column();
+    this.edge = column();
+    this.cut = new Uint8Array(n);
+    this.isHead = new Uint8Array(n);
   }
-  return parts;
+
+  shape(): Part[] {
+    for (const b of this.region.entries) this.isHead[b] = 1;
+    return this.arrange(this.region.blocks.map((b) => b.id));
+  }
+
+  /** => isHead marks the blocks that something outside goes to */
+  private arrange(nodes: readonly number[]): Part[] {
+    const scope = ++this.scopes, { component, cut, isHead } = this;
+    for (const b of nodes) this.scope[b] = scope;
+    const found = this.stronglyConnected(nodes, scope);
+    for (const b of nodes) for (const t of this.succ(b)) if (this.scope[t] === scope && cut[t] === 0 && component[t] !== component[b]) isHead[t] = 1;
+    return found.map((members) => {
+      const only = members[0]!;
+      if (members.length === 1 && (cut[only] === 1 || !this.succ(only).includes(only))) return { block: only, heads: null, cut: -1, parts: [] };
+      const heads = members.filter((b) => isHead[b] === 1), chosen = this.closingHead(members, heads);
+      cut[chosen] = 1;
+      return { block: -1, heads, cut: chosen, parts: this.arrange(members) };
+    });
+  }
+
+  private succ(block: number): readonly number[] {
+    return this.region.blocks[block]!.succ;
+  }
+
+  /** The head that most of the loop goes back to; of equals, the first in memory. */
+  private closingHead(members: readonly number[], heads: readonly number[]): number {
+    if (heads.length === 1) return heads[0]!;
+    const ways = new Map<number, number>(heads.map((h) => [h, 0]));
+    for (const b of members) for (const t of this.succ(b)) if (ways.has(t)) ways.set(t, ways.get(t)! + 1);
+    return heads.reduce((best, h) => (ways.get(h)! > ways.get(best)! ? h : best));
+  }
+
+  /** Tarjan's algorithm without recursion. => components in topological order, the blocks of each in order */
+  private stronglyConnected(nodes: readonly number[], scope: number): number[][] {
+    const { index, low, open, way, edge, cut } = this, found: number[][] = [];
+    let count = 0;
+    const visit = (b: number): void => {
+      index[b] = low[b] = ++count;
+      edge[b] = 0;
+      open.push(b);
+      way.push(b);
+    };
+    for (const b of nodes) index[b] = 0;
+    for (const root of nodes) {
+      if (index[root] !== 0) continue;
+      visit(root);
+      while (way.length > 0) {
+        const b = way[way.length - 1]!, succ = this.succ(b);
+        if (edge[b]! < succ.length) {
+          const t = succ[edge[b]!++]!;
+          if (this.scope[t] !== scope || cut[t] === 1) continue;
+          if (index[t] === 0) visit(t);
+          else if (index[t]! < low[b]!) low[b] = index[t]!;
+          continue;
+        }
+        way.pop();
+        const above = way[way.length - 1];
+        if (above !== undefined && low[b]! < low[above]!) low[above] = low[b]!;
+        if (low[b] === index[b]) found.push(this.close(b));
+      }
+    }
+    return found.reverse();
+  }
+
+  /** The open blocks from one on are a component. Nothing that is met later leads to a lower number through them. */
+  private close(first: number): number[] {
+    const members = this.open.splice(this.open.lastIndexOf(first)), number = ++this.components;
+    for (const b of members) {
+      this.component[b] = number;
+      this.index[b] = DONE;
+    }
+    return members.sort((a, b) => a - b);
+  }
 }
 
-/** The head that most of the loop goes back to; of equals, the first in memory. */
-function closingHead(region: Region, component: readonly number[], heads: ReadonlySet<number>): number {
-  const ways = new Map<number, number>();
-  for (const b of component) for (const t of region.blocks[b]!.succ) if (heads.has(t)) ways.set(t, (ways.get(t) ?? 0) + 1);
-  return [...heads].reduce((best, h) => {
-    const more = (ways.get(h) ?? 0) - (ways.get(best) ?? 0);
-    return more > 0 || (more === 0 && h < best) ? h : best;
-  });
-}
-
-/** Tarjan's algorithm without recursion. => components in topological order */
-function stronglyConnected(region: Region, nodes: readonly number[], inside: ReadonlySet<number>, cut: ReadonlySet<number>): number[][] {
-  const index = new Map<number, number>(), low = new Map<number, number>(), onStack = new Set<number>(), stack: number[] = [], found: number[][] = [];
-  const frames: { node: number; at: number }[] = [];
-  const open = (node: number): void => {
-    index.set(node, index.size);
-    low.set(node, index.size - 1);
-    stack.push(node);
-    onStack.add(node);
-    frames.push({ node, at: 0 });
-  };
-  for (const root of nodes) {
-    if (index.has(root)) continue;
-    open(root);
-    while (frames.length > 0) {
-      const frame = frames.at(-1)!, { node } = frame, { succ } = region.blocks[node]!;
-      if (frame.at < succ.length) {
-        const t = succ[frame.at++]!;
-        if (!inside.has(t) || cut.has(t)) continue;
-        if (!index.has(t)) open(t);
-        else if (onStack.has(t)) low.set(node, Math.min(low.get(node)!, index.get(t)!));
-        continue;
-      }
-      frames.pop();
-      const above = frames.at(-1);
-      if (above !== undefined) low.set(above.node, Math.min(low.get(above.node)!, low.get(node)!));
-      if (low.get(node) !== index.get(node)) continue;
-      const component: number[] = [];
-      for (;;) {
-        const member = stack.pop()!;
-        onStack.delete(member);
-        component.push(member);
-        if (member === node) break;
-      }
-      found.push(component.sort((a, b) => a - b));
-    }
-  }
-  return found.reverse();
-}
+/** Discovery order of a block whose component is complete: lower than no other. */
+const DONE = 0x7fffffff;

@@ -41,17 +41,28 @@ export type MemoryOp = keyof typeof MEMORY_OPS;
 /** Operations of SIMD, behind their prefix. */
 const SIMD_OPS = { "f64x2.splat": 0x14, "f64x2.extract_lane": 0x21, "f64x2.relaxed_madd": 0x107 } as const;
 
-/** The type that an operation leaves. */
-export function resultType(op: Op): WasmType {
+function typeOfResult(op: Op): WasmType {
   const [type, what] = op.split(".");
   if (what && /^(eqz|eq|ne|lt|gt|le|ge)(_[su])?$/.test(what)) return I32;
   return type === "i32" ? I32 : type === "i64" ? I64 : type === "f32" ? F32 : F64;
 }
 
-/** Bytes that a load or store moves. */
-export function sizeOf(op: MemoryOp): number {
+function bytesMoved(op: MemoryOp): number {
   const bits = /(8|16|32)(_[su])?$/.exec(op.split(".")[1]!)?.[1];
   return bits ? Number(bits) / 8 : op.startsWith("i32") || op.startsWith("f32") ? 4 : 8;
+}
+
+const RESULT_TYPES = new Map((Object.keys(OPCODES) as Op[]).map((op) => [op, typeOfResult(op)]));
+const BYTES_MOVED = new Map((Object.keys(MEMORY_OPS) as MemoryOp[]).map((op) => [op, bytesMoved(op)]));
+
+/** The type that an operation leaves. */
+export function resultType(op: Op): WasmType {
+  return RESULT_TYPES.get(op)!;
+}
+
+/** Bytes that a load or store moves. */
+export function sizeOf(op: MemoryOp): number {
+  return BYTES_MOVED.get(op)!;
 }
 
 /** Appends an unsigned LEB128 number below 2^32. */
