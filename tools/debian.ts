@@ -1,18 +1,43 @@
 // Debian's packages for riscv64, for proofs and the bench: fetched by apt with folders of its own, from the mirrors that this
 // machine uses already. Nothing that comes of it is kept in the source tree.
+//
+// apt checks the index against the archive's signature, and each package against the index. A mirror may serve one name of a
+// suite with an index of another day, which apt then refuses; its other name ("stable" for "trixie") is asked next, and taken
+// only if the signed file calls itself by the code name that was wanted.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const SOURCES = "/etc/apt/sources.list.d/debian.sources";
 
+/** Other names that a suite may go by, today or later: the signed file decides. */
+const OTHER_NAMES: readonly string[] = ["stable", "testing", "oldstable"];
+
+export interface Ran { readonly ok: boolean; readonly out: string; readonly err: string }
+export type Runner = (command: string, args: readonly string[], cwd: string) => Ran;
+
+const runCommand: Runner = (command, args, cwd) => {
+  const r = spawnSync(command, args, { cwd, encoding: "utf8", env: { ...process.env, LC_ALL: "C" } });
+  return { ok: r.status === 0, out: r.stdout ?? "", err: r.stderr || String(r.error ?? "") };
+};
+
+/** Of apt's many lines the first that names an error. */
+const reasonOf = (err: string): string => err.split("\n").find((line) => line.startsWith("E: "))?.slice(3) ?? err.trim().split("\n").at(-1) ?? "";
+
 export class DebianRiscv {
   /** Where packages are unpacked. */
   readonly unpacked: string;
   private readonly folder: string;
   private readonly options: readonly string[];
+  private readonly suite: string;
+  private readonly sources: string;
+  private readonly run: Runner;
 
-  constructor(root: string, suite: string) {
+  /** => sources: a file in deb822 form whose first paragraph names the mirror and the keys */
+  constructor(root: string, suite: string, sources = SOURCES, run = runCommand) {
+    this.suite = suite;
+    this.sources = sources;
+    this.run = run;
     this.folder = join(root, "build/debian", suite);
     this.unpacked = join(this.folder, "root");
     this.options = [
@@ -20,21 +45,37 @@ export class DebianRiscv {
       "-o", `Dir::Cache=${join(this.folder, "cache")}`, "-o", "APT::Architecture=riscv64", "-o", "APT::Architectures=riscv64", "-o", "APT::Sandbox::User=root",
     ];
     for (const d of ["parts", "lists/partial", "cache/archives/partial"]) mkdirSync(join(this.folder, d), { recursive: true });
-    if (!existsSync(SOURCES)) return;
-    const main = readFileSync(SOURCES, "utf8").split(/\n\s*\n/)[0]!.replace(/^Suites:.*$/m, `Suites: ${suite}`);
+  }
+
+  private apt(command: string, ...args: string[]): Ran {
+    return this.run(command, [...this.options, ...args], this.folder);
+  }
+
+  /** Has apt ask for one name of the suite. */
+  private ask(name: string): void {
+    const main = readFileSync(this.sources, "utf8").split(/\n\s*\n/)[0]!.replace(/^Suites:.*$/m, `Suites: ${name}`).replace(/^Types:.*$/m, "Types: deb");
     writeFileSync(join(this.folder, "parts/debian.sources"), `${main.trim()}\n`);
   }
 
-  private apt(command: string, ...args: string[]): { ok: boolean; out: string; err: string } {
-    const r = spawnSync(command, [...this.options, ...args], { cwd: this.folder, encoding: "utf8" });
-    return { ok: r.status === 0, out: r.stdout ?? "", err: r.stderr ?? String(r.error) };
+  /** Whether the signed file that apt took is of the suite. */
+  private isSuite(name: string): boolean {
+    if (name === this.suite) return true;
+    const lists = join(this.folder, "lists"), file = readdirSync(lists).find((f) => f.endsWith(`_dists_${name}_InRelease`));
+    return file !== undefined && new RegExp(`^Codename: ${this.suite}$`, "m").test(readFileSync(join(lists, file), "utf8"));
   }
 
   /** Brings the package lists up to date. => null, or why it failed */
   update(): string | null {
-    if (!existsSync(SOURCES)) return `there is no ${SOURCES} to take mirrors from`;
-    const r = this.apt("apt-get", "update");
-    return r.ok ? null : `apt-get update failed: ${r.err.trim().split("\n").at(-1)}`;
+    if (!existsSync(this.sources)) return `there is no ${this.sources} to take mirrors from`;
+    const failures: string[] = [];
+    for (const name of [this.suite, ...OTHER_NAMES.filter((n) => n !== this.suite)]) {
+      this.ask(name);
+      const r = this.apt("apt-get", "update");
+      if (!r.ok) failures.push(`${name}: ${reasonOf(r.err)}`);
+      else if (this.isSuite(name)) return null;
+    }
+    this.ask(this.suite);
+    return `no signed index of Debian's ${this.suite} for riscv64 from this machine's mirror (${failures.join("; ")})`;
   }
 
   /** Names of packages that a package needs, at any depth. */
@@ -47,9 +88,12 @@ export class DebianRiscv {
   fetch(names: readonly string[]): string | null {
     for (const name of names) {
       const r = this.apt("apt-get", "download", name);
-      if (!r.ok) return `${name} cannot be fetched: ${r.err.trim().split("\n").at(-1)}`;
+      if (!r.ok) return `${name} cannot be fetched: ${reasonOf(r.err)}`;
     }
-    for (const deb of readdirSync(this.folder).filter((f) => f.endsWith(".deb"))) spawnSync("dpkg-deb", ["-x", deb, this.unpacked], { cwd: this.folder });
+    for (const deb of readdirSync(this.folder).filter((f) => f.endsWith(".deb"))) {
+      const r = this.run("dpkg-deb", ["-x", deb, this.unpacked], this.folder);
+      if (!r.ok) return `${deb} cannot be unpacked: ${reasonOf(r.err)}`;
+    }
     return null;
   }
 
