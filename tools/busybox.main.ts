@@ -1,41 +1,18 @@
 // npm run proof:busybox: Debian's unmodified riscv64 busybox-static in our guest and under QEMU, on the same tree of files: the
-// same commands must print the same bytes. QEMU is qemu-riscv64 where this machine starts riscv64 programs by it (binfmt_misc),
-// else qemu-system-riscv64 with Debian's kernel.
+// same commands (proof/commands.sh) must print the same bytes. tools/proof/references.ts has the two ways QEMU runs them.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type CpioEntry, packCpio, S_IFREG } from "./cpio.ts";
-import { debianKernel, DebianRiscv } from "./debian.ts";
+import { DebianRiscv } from "./debian.ts";
+import { couldNotStart, underQemuSystem, underQemuUser } from "./proof/references.ts";
 
-const S_IFCHR = 0o020000;
-
-/** Every command runs by `sh -c` in the folder of the tree. */
-const COMMANDS: readonly string[] = [
-  "ls -lR tree | sed -e 's/^\\(d[^ ]* *[0-9]*  *[^ ]*  *[^ ]*\\)  *[0-9]*/\\1 SIZE/' -e 's/ [A-Z][a-z][a-z]  *[0-9]*  *[0-9:]* / TIME /' -e '/^total/d'",
-  "find tree | sort", "find tree -type f -name '*.txt' | sort", "find tree -type d | sort", "find tree -type l | sort", "find tree -size +2k -type f | sort",
-  "find tree -name '*.txt' -exec wc -c {} \\; | sort", "tar tf tree.tar | sort", "mkdir -p out && tar xf tree.tar -C out && find out/tree -type f | sort | xargs cat | md5sum",
-  "tar cf - tree | tar tf - | sort | head -20", "cd tree && tar cf ../new.tar . && cd .. && mkdir -p n && tar xf new.tar -C n && find n | sort | md5sum",
-  "cat tree/words.txt | tr a-z A-Z | sort | uniq -c | sort -rn | head -20", "sed -n '5,10p' tree/words.txt", "sed -e 's/\\([a-z]*\\) \\([a-z]*\\)/\\2 \\1/' tree/words.txt | head",
-  "sed '/^a/d;s/e/E/g;$!N;P;D' tree/words.txt | head -30", "awk '{ n[length($1)]++ } END { for (i = 1; i < 12; i++) print i, n[i] + 0 }' tree/words.txt",
-  "awk -F: '{ s += $3; print $1, s } END { printf \"%.3f %e\\n\", s / NR, s }' tree/table", "awk 'BEGIN { for (i = 0; i < 20; i++) print i, i * i, sqrt(i), sin(i), exp(i / 10), int(log(i + 1) * 1000) }'",
-  "awk '{ $2 = toupper($2); print }' OFS=- tree/words.txt | head", "sort -t: -k3n tree/table", "sort -r tree/words.txt | head -5", "sort -u tree/words.txt | wc -l",
-  "grep -c e tree/words.txt; grep -n '^b' tree/words.txt | head; grep -v o tree/words.txt | wc -l; grep -rl needle tree | sort", "grep -E '(ab|cd)+e?$' tree/words.txt | head",
-  "cut -d: -f1,3 tree/table", "cut -c2-5 tree/words.txt | head", "od -A x -t x1z tree/binary | head -20", "od -c tree/binary | head", "hexdump -C tree/binary | tail -5",
-  "md5sum tree/binary tree/words.txt; sha256sum tree/binary; cksum tree/words.txt; sha1sum tree/table", "gzip -c tree/words.txt | gunzip | cmp - tree/words.txt && echo same",
-  "bzip2 -c tree/binary | bunzip2 | md5sum", "printf '%5d|%-8s|%x|%o|%c|%s\\n' 42 left 255 8 x end", "expr 6 \\* 7; expr length hello; expr abc : 'a\\(.\\)'; seq 1 3 20; seq -s, 5",
-  "echo one two three | xargs -n1 echo item", "diff tree/words.txt tree/other.txt | head -20", "cmp tree/words.txt tree/other.txt", "head -c 100 tree/binary | base64",
-  "i=0; while [ $i -lt 5 ]; do echo $i; i=$((i + 1)); done | tac", "for f in tree/*.txt; do basename $f .txt; dirname $f; done", "x='a b  c'; set -- $x; echo $# \"$x\"; echo ${x#a } ${x%c} ${#x}",
-  "(echo sub; exit 3); echo $?; true && false || echo or; ! true; echo $?", "cat <<EOF | wc -l\na\nb\n$((2 + 3))\nEOF", "f() { echo f$1; return 4; }; f 1; echo $?; trap 'echo trapped' EXIT; :",
-  "dd if=tree/binary bs=100 skip=3 count=5 2>/dev/null | md5sum", "tail -n 3 tree/words.txt; tail -c 20 tree/words.txt; head -n -30 tree/words.txt | wc -l",
-  "stat -c '%n %s %a %F' tree/words.txt tree/link tree/sub",
-  "cp -a tree copy && find copy | wc -l && rm -r copy && ls copy", "mkdir a b; touch a/x; mv a/x b/y; ln b/y b/z; ls b; rmdir a; rm -r b; ls -d a b",
-  "chmod 640 tree/table; stat -c %a tree/table; chmod u+x,g-r tree/table; stat -c %a tree/table; chmod 644 tree/table",
-  "yes | head -n 1000 | wc", "nl tree/words.txt | head -5; paste -d, tree/words.txt tree/other.txt | head -5; fold -w 10 tree/words.txt | head -5; rev tree/words.txt | head -3",
-  "comm -12 tree/words.txt tree/other.txt | head -5",
-  "cat nonexistent; echo $?", "ls nonexistent; echo $?", "kill -l | head -3", "sleep 0.01; echo slept", "dc -e '2 64 ^ p'; echo 'scale=20; 4*a(1)' | bc -l", "factor 1234567890 97",
-  "vi -h 2>&1 | head -1", "date -u -d @86400 '+%Y-%m-%d %H:%M:%S'",
-];
+const USAGE = `usage: npm run proof:busybox -- [options]
+  --reference R    qemu-user (the default: qemu-riscv64) or qemu-system (Debian's kernel in qemu-system-riscv64)
+  --suite S        Debian's suite (default trixie)
+  --busybox F      a program instead of Debian's
+  --only TEXT      only commands that contain TEXT
+`;
 
 /** A tree of files, the same each time. */
 function makeTree(folder: string): void {
@@ -61,67 +38,67 @@ function makeTree(folder: string): void {
   spawnSync("tar", ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", "tree.tar", "tree"], { cwd: folder });
 }
 
-function main(): number {
-  const { values } = parseArgs({ options: { suite: { type: "string", default: "trixie" }, busybox: { type: "string" } } });
-  const root = process.cwd(), debian = new DebianRiscv(root, values.suite), program = /(^|\/)bin\/busybox$/;
-  let busybox = values.busybox ?? debian.find(program);
-  if (busybox === null) {
-    const failed = debian.update() ?? debian.fetch(["busybox-static"]);
-    busybox = debian.find(program);
-    if (busybox === null) {
-      process.stderr.write(`proof: ${failed ?? "the package has no busybox"}; --suite S names another suite, --busybox F a program\n`);
-      return 1;
-    }
-  }
-  const folder = join(root, "build/proof");
+/** The paragraphs of the file of commands that are no comments. */
+const commandsOf = (text: string): string[] => text.split(/\n{2,}/).map((p) => p.trim()).filter((p) => p !== "" && !p.startsWith("#"));
+
+/** => Debian's busybox, or why there is none */
+function fetchBusybox(root: string, suite: string): { path: string } | { reason: string } {
+  const debian = new DebianRiscv(root, suite), program = /(^|\/)bin\/busybox$/, found = debian.find(program);
+  if (found !== null) return { path: found };
+  const failed = debian.update() ?? debian.fetch(["busybox-static"]), path = debian.find(program);
+  return path === null ? { reason: `${failed ?? "the package has no busybox"}; --suite S names another suite, --busybox F a program` } : { path };
+}
+
+/**
+ * The folder that every runner gets: tree.tar, busybox and script.sh.
+ *
+ * => script.sh BUSYBOX FOLDER WORK: runs each command in a fresh folder below WORK. Without PROOF_PATH applets are links in WORK/bin
+ */
+function prepare(folder: string, busybox: string, commands: readonly string[]): void {
   makeTree(folder);
   copyFileSync(busybox, join(folder, "busybox"));
-  // Every command starts from a fresh tree. Applets are found because sh is busybox itself.
-  const script = COMMANDS.map((c, i) => `rm -rf /tmp/w; mkdir /tmp/w; cd /tmp/w; tar xf "$T/tree.tar"; cp "$T/tree.tar" .; echo "=== ${i}"; ($B sh -c '${c.replaceAll("'", `'\\''`)}') 2>&1`).join("\n");
-  writeFileSync(join(folder, "script.sh"), `B="$1"; T="$2"; export PATH=/tmp/bin; mkdir -p /tmp/bin; for a in $($B --list); do ln -sf $B /tmp/bin/$a; done\n${script}\n`);
-  const ours = spawnSync(process.execPath, ["build/tools/cli.main.mjs", "boot", "--clock", "virtual", "--dir", `${folder}:/proof`, "-c", "/proof/busybox sh /proof/script.sh /proof/busybox /proof"],
-    { encoding: "latin1", maxBuffer: 1 << 26 });
-  const theirs = spawnSync(join(folder, "busybox"), ["true"]).status === 0 ? userMode(folder) : system(folder, root, values.suite);
-  if (!theirs.includes("=== 0")) {
-    process.stderr.write(`proof: QEMU did not run the commands; it said ${theirs.slice(-300)}\n`);
-    return 1;
+  const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+  const script = commands.map((c, i) => `rm -rf "$W/w"; mkdir "$W/w"; cd "$W/w"; tar xf "$T/tree.tar"; cp "$T/tree.tar" .; echo "=== ${i}"; ($B sh -c ${quote(c)}) 2>&1`).join("\n");
+  writeFileSync(join(folder, "script.sh"), `B="$1"; T="$2"; W="$3"
+if [ -n "$PROOF_PATH" ]; then unset PROOF_PATH; else export PATH=$W/bin; $B mkdir -p $W/bin; for a in $($B --list); do $B ln -sf $B $W/bin/$a; done; fi
+${script}\n`);
+}
+
+function main(): number {
+  const { values } = parseArgs({ options: {
+    suite: { type: "string", default: "trixie" }, busybox: { type: "string" }, reference: { type: "string", default: "qemu-user" }, only: { type: "string", default: "" }, help: { type: "boolean", short: "h" },
+  } });
+  if (values.help || !["qemu-user", "qemu-system"].includes(values.reference)) {
+    (values.help ? process.stdout : process.stderr).write(USAGE);
+    return values.help ? 0 : 2;
   }
-  return compare(theirs, ours.stdout + ours.stderr);
+  const fail = (reason: string): number => (process.stderr.write(`proof: ${reason}\n`), 1);
+  const root = process.cwd(), folder = join(root, "build/proof");
+  const busybox = values.busybox === undefined ? fetchBusybox(root, values.suite) : { path: values.busybox };
+  if ("reason" in busybox) return fail(busybox.reason);
+  const commands = commandsOf(readFileSync(join(root, "tools/proof/commands.sh"), "latin1")).filter((c) => c.includes(values.only));
+  prepare(folder, busybox.path, commands);
+  const ours = spawnSync(process.execPath, ["build/tools/cli.main.mjs", "boot", "--clock", "virtual", "--dir", `${folder}:/proof`, "-c", "/proof/busybox sh /proof/script.sh /proof/busybox /proof /tmp"],
+    { encoding: "latin1", maxBuffer: 1 << 26 });
+  const theirs = values.reference === "qemu-user" ? underQemuUser(folder) : underQemuSystem(folder, root, values.suite);
+  if ("reason" in theirs) return fail(`${theirs.reason}${values.reference === "qemu-user" ? " (--reference qemu-system is the other way)" : ""}`);
+  if (!theirs.text.includes("=== 0")) return fail(`QEMU did not run the commands; it said ${theirs.text.slice(-300)}`);
+  return compare(commands, theirs.text, ours.stdout + ours.stderr);
 }
 
-/** The commands by qemu-riscv64, with a /tmp of their own. */
-function userMode(folder: string): string {
-  const run = `mount -t tmpfs tmpfs /tmp && exec ${folder}/busybox sh ${folder}/script.sh ${folder}/busybox ${folder}`;
-  return spawnSync("unshare", ["-r", "-m", "sh", "-c", run], { encoding: "latin1", maxBuffer: 1 << 26 }).stdout;
-}
-
-/** The commands under Debian's kernel. */
-function system(folder: string, root: string, suite: string): string {
-  const kernel = debianKernel(root, suite);
-  if ("reason" in kernel) return kernel.reason;
-  const file = (name: string, mode = 0o755): CpioEntry => ({ path: `proof/${name}`, mode: S_IFREG | mode, data: readFileSync(join(folder, name)) });
-  const init = "/proof/busybox mkdir -p /proc /tmp /dev\n/proof/busybox mount -t proc proc /proc\n/proof/busybox mount -t tmpfs tmpfs /tmp\n" +
-    "/proof/busybox sh /proof/script.sh /proof/busybox /proof | /proof/busybox cat\n/proof/busybox poweroff -f\n";
-  writeFileSync(join(folder, "init.sh"), init);
-  const initrd = join(folder, "initrd.cpio");
-  const console: CpioEntry = { path: "dev/console", mode: S_IFCHR | 0o600, data: new Uint8Array(0), rdev: [5, 1] };
-  const etc = ["passwd", "group"].map((name): CpioEntry => ({ path: `etc/${name}`, mode: S_IFREG | 0o644, data: readFileSync(join(root, "guest/etc", name)) }));
-  writeFileSync(initrd, packCpio([...etc, file("busybox"), file("tree.tar", 0o644), file("script.sh"), file("init.sh"), console]));
-  const args = ["-M", "virt", "-m", "512M", "-nographic", "-no-reboot", "-kernel", kernel.path, "-initrd", initrd, "-append",
-    "console=ttyS0 quiet loglevel=0 rdinit=/proof/busybox -- sh /proof/init.sh"];
-  return (spawnSync("qemu-system-riscv64", args, { encoding: "latin1", maxBuffer: 1 << 26, timeout: 600_000 }).stdout ?? "").replaceAll("\r\n", "\n");
-}
-
-function compare(theirs: string, ours: string): number {
+/** Prints what differs. => exit status */
+function compare(commands: readonly string[], theirs: string, ours: string): number {
   const pieces = (text: string): Map<number, string> => new Map(text.split(/^=== /m).slice(1).map((p) => [Number(p.slice(0, p.indexOf("\n"))), p.slice(p.indexOf("\n") + 1)]));
   const a = pieces(theirs), b = pieces(ours);
-  let same = 0;
-  COMMANDS.forEach((c, i) => {
+  let same = 0, notRun = 0;
+  commands.forEach((c, i) => {
     if (a.get(i) === b.get(i)) return void same++;
+    if (couldNotStart(a.get(i) ?? "")) return void notRun++;
     process.stdout.write(`--- ${c}\nQEMU:\n${(a.get(i) ?? "nothing").slice(0, 600)}\nhere:\n${(b.get(i) ?? "nothing").slice(0, 600)}\n`);
   });
-  process.stdout.write(`${same} of ${COMMANDS.length} commands print the same\n`);
-  return same === COMMANDS.length ? 0 : 1;
+  const left = notRun ? `, ${notRun} not compared: this host's QEMU cannot start what busybox starts by its own name (--reference qemu-system can)` : "";
+  process.stdout.write(`${same} of ${commands.length} commands print the same${left}\n`);
+  return same + notRun === commands.length ? 0 : 1;
 }
 
 process.exitCode = main();
