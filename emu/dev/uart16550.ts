@@ -7,7 +7,9 @@
 //   3 LCR   4 MCR   5 LSR   6 MSR   7 SCR
 //
 // The transmitter is infinitely fast: a byte written is out, and the holding register is empty again. The receiver takes
-// bytes from its stream only while its FIFO has room, so nothing is lost; overruns happen only in loopback mode.
+// bytes from its stream only while its FIFO has room, so nothing is lost; overruns happen only in loopback mode. Clearing
+// the FIFO drops only looped bytes: the others are received again, as if they had been sent a moment later. Drivers clear
+// it while they start, and a script piped to the machine is there from the first instruction.
 // The interrupt of the empty transmitter is a latch (`thrEmptied`), set by a write to THR and by enabling it, cleared when
 // IIR has reported it. The receiver's time-out, four characters of silence below the trigger level, runs on the clock.
 import type { AccessSize, ByteStream, Device, IrqLine } from "./device.ts";
@@ -26,6 +28,8 @@ const LSR_DR = 0x01, LSR_OE = 0x02, LSR_ERRORS = 0x1e, LSR_THRE = 0x20, LSR_TEMT
 const MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80, MSR_DELTAS = 0x0f;
 const FIFO_BYTES = 16;
 const TRIGGER = [1, 4, 8, 14] as const;
+/** Marks a byte in the FIFO that loopback put there. */
+const LOOPED = 0x100;
 
 export class Uart16550 implements Device {
   readonly name = "uart";
@@ -35,9 +39,11 @@ export class Uart16550 implements Device {
   private readonly clock: VirtualClock;
   private readonly silence: Alarm;
   /** Received and not yet read: a ring of `fifoCount` bytes from `fifoHead`. */
-  private readonly fifo = new Uint8Array(FIFO_BYTES);
+  private readonly fifo = new Uint16Array(FIFO_BYTES);
   private fifoHead = 0;
   private fifoCount = 0;
+  /** Taken from the stream and cleared out of the FIFO: received again before the stream is asked for more. */
+  private cleared: number[] = [];
   private readonly out = new Uint8Array(1);
   private readonly in = new Uint8Array(FIFO_BYTES);
   private ier = 0;
@@ -117,10 +123,11 @@ export class Uart16550 implements Device {
   private receive(): void {
     const room = (this.fifoOn ? FIFO_BYTES : 1) - this.fifoCount;
     if (this.looped || room <= 0) return;
-    const got = this.stream.read(this.in.subarray(0, room));
-    if (got <= 0) return;
+    const again = this.cleared.splice(0, room);
+    for (const byte of again) this.enqueue(byte);
+    const got = again.length < room ? this.stream.read(this.in.subarray(0, room - again.length)) : 0;
     for (let i = 0; i < got; i++) this.enqueue(this.in[i]!);
-    this.update();
+    if (again.length > 0 || got > 0) this.update();
   }
 
   private enqueue(byte: number): void {
@@ -146,7 +153,7 @@ export class Uart16550 implements Device {
 
   private readByte(): number {
     if (this.fifoCount === 0) return 0;
-    const byte = this.fifo[this.fifoHead]!;
+    const byte = this.fifo[this.fifoHead]! & 0xff;
     this.fifoHead = (this.fifoHead + 1) % FIFO_BYTES;
     this.fifoCount--;
     this.restartSilence();
@@ -156,7 +163,7 @@ export class Uart16550 implements Device {
   }
 
   private transmit(byte: number): void {
-    if (this.looped) this.enqueue(byte);
+    if (this.looped) this.enqueue(byte | LOOPED);
     else {
       this.out[0] = byte;
       this.stream.write(this.out);
@@ -182,6 +189,8 @@ export class Uart16550 implements Device {
   }
 
   private clearFifo(): void {
+    const bytes = Array.from({ length: this.fifoCount }, (_, i) => this.fifo[(this.fifoHead + i) % FIFO_BYTES]!);
+    this.cleared = [...bytes.filter((byte) => (byte & LOOPED) === 0), ...this.cleared];
     this.fifoHead = this.fifoCount = 0;
     this.timedOut = false;
     this.silence.cancel();

@@ -7,7 +7,8 @@
 //   0fc config generation (2)         100.. the device's own configuration
 //
 // The version register cannot adapt to the guest, so the board is told which one to show. In version 1 a queue is one
-// stretch of memory: descriptors, available ring, and from the next multiple of the alignment on the used ring.
+// stretch of memory: descriptors, available ring, and from the next multiple of the alignment on the used ring. The page size
+// is the transport's: drivers set it once, before they reset the device.
 //
 // A slot without a device shows id 0, and drivers pass it by.
 import type { AccessSize, Device, Dma, IrqLine } from "../device.ts";
@@ -18,7 +19,8 @@ export const STATUS_FEATURES_OK = 8, STATUS_DRIVER_OK = 4, STATUS_NEEDS_RESET = 
 export const F_INDIRECT_DESC = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32;
 export const INTERRUPT_USED = 1, INTERRUPT_CONFIG = 2;
 
-const MAGIC = 0x74726976, VENDOR = 0x4e574f4c;
+/** The vendor is QEMU's: teaching kernels look for that board, and take no other disk. */
+const MAGIC = 0x74726976, VENDOR = 0x554d4551;
 const CONFIG = 0x100;
 const TWO32 = 4294967296;
 
@@ -161,10 +163,15 @@ export class VirtioMmio implements Device, VirtioPort {
   }
 
   reset(): void {
+    this.pageSize = 0;
+    this.resetFunction();
+  }
+
+  /** What the driver resets by writing status 0. */
+  private resetFunction(): void {
     this.status = this.interrupts = 0;
     this.featureSelect = this.driverSelect = this.queueSelect = 0;
     this.accepted = [0, 0];
-    this.pageSize = 0;
     this.lastError = "";
     this.queues.forEach((q) => q.reset());
     this.align.fill(4096);
@@ -202,7 +209,7 @@ export class VirtioMmio implements Device, VirtioPort {
   }
 
   private writeStatus(value: number): void {
-    if (value === 0) return this.reset();
+    if (value === 0) return this.resetFunction();
     let status = value | (this.status & STATUS_NEEDS_RESET);
     if ((status & STATUS_FEATURES_OK) !== 0 && (this.status & STATUS_FEATURES_OK) === 0) {
       const excess = (this.accepted[0] & ~this.offered(0)) | (this.accepted[1] & ~this.offered(1));

@@ -91,6 +91,24 @@ test("below the trigger level the time-out reports what is there", () => {
   assert.is(get(IIR) & 15, 4);
 });
 
+test("clearing the FIFO drops what loopback left, and no byte of the stream", () => {
+  const { get, set, type } = board();
+  type(1, 2);
+  set(FCR, 0x01);
+  assert.is(get(0), 1);
+  type(...Array.from({ length: 20 }, (_, i) => 3 + i));
+  set(FCR, 0x07);
+  set(FCR, 0x00);
+  const got: number[] = [];
+  while ((get(LSR) & 1) !== 0) got.push(get(0));
+  assert.equal(got, Array.from({ length: 21 }, (_, i) => 2 + i));
+  set(MCR, 0x10);
+  set(0, 7);
+  set(FCR, 0x07);
+  set(MCR, 0);
+  assert.is(get(LSR) & 1, 0);
+});
+
 test("loopback returns bytes, overruns, and shows the modem lines", () => {
   const { get, set, sent } = board();
   set(MCR, 0x10);
