@@ -1,9 +1,12 @@
 # Two targets.
 #
 #   docker build --target guest --output build/guest .     builds the guest's programs: bin/, tests/, bench/, versions.json
-#   docker build -t loanword . && docker run -it loanword  boots to a shell
+#   docker build -t loanword . && docker run -it loanword  boots to a shell; arguments are those of `loanword boot`
+#
+# Other verbs: docker run -i --entrypoint loanword loanword run ... (-u, -v for files of yours)
 
-FROM debian:trixie-slim AS toolchain
+# Bookworm's compiler and musl are those of the recorded root disk (guest/image/root.json), so this makes the same bytes.
+FROM debian:bookworm-slim AS toolchain
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates gcc-riscv64-unknown-elf make nodejs && rm -rf /var/lib/apt/lists/*
 WORKDIR /loanword
 COPY tools/bin tools/bin
@@ -13,11 +16,21 @@ RUN node tools/bin/guest.mjs
 FROM scratch AS guest
 COPY --from=toolchain /loanword/build/guest /
 
-FROM debian:trixie-slim
+FROM debian:trixie-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates nodejs npm && rm -rf /var/lib/apt/lists/*
 WORKDIR /loanword
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY . .
-RUN node tools/bin/build.mjs
-ENTRYPOINT ["node", "tools/bin/start.mjs"]
+# The program loads its pieces by name, and the root disk from where it lies in the tree. Any user may run it.
+RUN node tools/bin/build.mjs && mkdir -p /out/loanword/build /out/loanword/guest /out/bin \
+  && cp -r build/tools /out/loanword/build/ && cp -r guest/image /out/loanword/guest/ && cp package.json LICENSE README.md /out/loanword/ \
+  && printf '#!/bin/sh\nexec node /loanword/build/tools/cli.main.mjs "$@"\n' > /out/bin/loanword && chmod -R a+rX /out && chmod 755 /out/bin/loanword
+
+FROM debian:trixie-slim
+RUN apt-get update && apt-get install -y --no-install-recommends nodejs && rm -rf /var/lib/apt/lists/* && useradd --create-home loanword
+COPY --from=build /out/loanword /loanword
+COPY --from=build /out/bin /usr/local/bin
+USER loanword
+WORKDIR /home/loanword
+ENTRYPOINT ["loanword", "boot"]
