@@ -17,7 +17,7 @@ import { PTE_G } from "./walk.ts";
 const PTE = 20 / 4, LISTED = 24 / 4, LEVEL = 28 / 4, FETCH_META = 12 / 4;
 const META_LISTED = 1, META_GLOBAL = 2, META_LEVEL_SHIFT = 2;
 const TINY_ENTRIES = 4;
-const MODE_SHIFT = 28, ASID_SHIFT = 12;
+const MODE_SHIFT = 28, ASID_SHIFT = 12, NOT_TRANSLATED = -2;
 
 /** A cached translation, for ddb and tests. */
 export interface TlbEntry {
@@ -43,6 +43,8 @@ export class Tlb {
   /** priv | sum << 2 | mxr << 3, or -1 for a free context. */
   private readonly flags = new Int32Array(CONTEXTS).fill(-1);
   private readonly used = new Float64Array(CONTEXTS);
+  /** ASID of a context that translates; NOT_TRANSLATED for the others. */
+  private readonly asids = new Int32Array(CONTEXTS).fill(NOT_TRANSLATED);
   private readonly dataFilled: Uint16Array[] = [];
   private readonly dataCount = new Int32Array(CONTEXTS);
   private readonly fetchFilled: Uint16Array[] = [];
@@ -89,6 +91,7 @@ export class Tlb {
     this.satpLo[oldest] = satpLo;
     this.satpHi[oldest] = satpHi;
     this.flags[oldest] = flags;
+    this.asids[oldest] = satpHi >>> MODE_SHIFT === 0 ? NOT_TRANSLATED : (satpHi >>> ASID_SHIFT) & 0xffff;
     this.used[oldest] = ++this.useCount;
     return oldest;
   }
@@ -154,7 +157,7 @@ export class Tlb {
   /** Drops what an ASID has cached, except global pages. */
   fenceAsid(asid: number): void {
     for (let i = 0; i < CONTEXTS; i++) {
-      if (!this.translates(i) || this.asidOf(i) !== asid) continue;
+      if (this.asids[i] !== asid) continue;
       this.onForget(i);
       if (this.hasGlobal[i] === 0) this.flush(i);
       else this.dropWhere(i, (_va, _level, global) => !global);
@@ -163,12 +166,12 @@ export class Tlb {
 
   /** Drops a page, and all fragments of a superpage around it. => asid -1: of every address space, and global ones */
   fenceVa(vaLo: number, vaHi: number, asid: number): void {
-    const va = vaHi * 4294967296 + (vaLo >>> 0);
+    const { asids } = this, va = vaHi * 4294967296 + (vaLo >>> 0);
     for (let i = 0; i < CONTEXTS; i++) {
-      if (!this.translates(i) || (asid >= 0 && this.asidOf(i) !== asid)) continue;
+      if (asid >= 0 ? asids[i] !== asid : asids[i] === NOT_TRANSLATED) continue;
       const level = this.superLevel(i, va);
       this.onFence(i, va, level);
-      if (level > 0) this.dropWhere(i, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
+      if (level > 0) this.dropAround(i, va, asid);
       else this.dropPage(i, vaLo, vaHi, asid >= 0);
     }
   }
@@ -242,8 +245,9 @@ export class Tlb {
 
   // ---- inside ----
 
-  private translates(context: number): boolean {
-    return this.flags[context] !== -1 && this.satpHi[context]! >>> MODE_SHIFT !== 0;
+  /** Drops the fragments of superpages around an address. Apart from fenceVa, which would allocate for the closure's sake. */
+  private dropAround(context: number, va: number, asid: number): void {
+    this.dropWhere(context, (at, level, global) => (asid < 0 || !global) && samePage(at, va, level));
   }
 
   private asidOf(context: number): number {

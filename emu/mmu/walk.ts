@@ -5,7 +5,7 @@
 //
 // Addresses come as two 32-bit halves and page numbers are JS numbers (44 bits fit), so nothing here allocates. Results
 // are fields. The walker only reads page tables and sets A and D: what is cached is the TLB's matter.
-import type { Ram } from "../bus/ram.ts";
+import { RAM_BASE, type Ram } from "../bus/ram.ts";
 import { PMP_R, PMP_W, type Pmp } from "../hart/pmp.ts";
 
 export const PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A = 64, PTE_D = 128;
@@ -18,11 +18,13 @@ export const WALK_OK = 0, WALK_PAGE_FAULT = 1, WALK_ACCESS_FAULT = 2;
 export const SATP_BARE = 0, SATP_SV39 = 8, SATP_SV48 = 9;
 
 const PRIV_U = 0, PRIV_S = 1;
-const PPN_HIGH = 0x3fffff;
+const PPN_HIGH = 0x3fffff, RAM_PFN = RAM_BASE / 4096;
 const PPN_SCALE = 0x400000;
 
 export class Walker {
-  private readonly ram: Ram;
+  /** RAM, and how many pages it has. */
+  private readonly words: Int32Array;
+  private readonly ramPages: number;
   private readonly pmp: Pmp;
 
   // The translation context, set from CSRs.
@@ -50,7 +52,8 @@ export class Walker {
   onPteStore: ((pa: number) => void) | null = null;
 
   constructor(ram: Ram, pmp: Pmp) {
-    this.ram = ram;
+    this.words = ram.i32;
+    this.ramPages = ram.size / 4096;
     this.pmp = pmp;
   }
 
@@ -79,13 +82,13 @@ export class Walker {
 
   /** One pass from the root. => as walk, or -1 when the leaf changed before its A or D could be set */
   private descend(lo: number, hi: number, access: number, priv: number): number {
-    const { ram, pmp } = this, words = ram.i32;
+    const { pmp, words } = this;
     let table = this.rootPpn;
     for (let level = this.levels - 1; level >= 0; level--) {
-      const ptePa = table * 4096 + vpnAt(lo, hi, level) * 8;
-      if (!ram.has(ptePa, 8)) return WALK_ACCESS_FAULT;
+      const ptePa = table * 4096 + vpnAt(lo, hi, level) * 8, frame = table - RAM_PFN;
+      if (!(frame >= 0 && frame < this.ramPages)) return WALK_ACCESS_FAULT;
       if (!pmp.allows(ptePa, 8, PMP_R, PRIV_S)) return WALK_ACCESS_FAULT;
-      const at = (ptePa - ram.base) / 4, pteLo = words[at]!, pteHi = words[at + 1]!;
+      const at = ((frame << 10) + vpnAt(lo, hi, level) * 2) | 0, pteLo = words[at]!, pteHi = words[at + 1]!;
       if ((pteLo & PTE_V) === 0 || (pteHi >>> 22) !== 0) return WALK_PAGE_FAULT;
       const ppn = (pteHi & PPN_HIGH) * PPN_SCALE + (pteLo >>> 10);
       if ((pteLo & (PTE_R | PTE_W | PTE_X)) === 0) {

@@ -146,6 +146,11 @@ export class PmapModule {
 
   /** Word index of the leaf that translates the page number, at any level, or -1. `leafLevel` tells the level. */
   private leafAt(pm: Pmap, vpn: number): number {
+    if (vpn >> 9 === pm.lastMega) {
+      const at = pm.lastTable * WORDS + (vpn & 511) * 2;
+      this.leafLevel = 0;
+      return (this.i32[at]! & PTE_V) !== 0 ? at : -1;
+    }
     let table = pm.rootPg;
     for (let l = 2; l >= 0; l--) {
       const at = table * WORDS + ((vpn >> (9 * l)) & 511) * 2, pte = this.i32[at]!;

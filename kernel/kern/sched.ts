@@ -198,7 +198,7 @@ export class Scheduler implements Runnable {
   private advance(t: KThread): boolean {
     const g = t.coroutine ?? panic(`${t.name} has no kernel code to run`), r = g.next();
     if (r.done) {
-      KASSERT(t.locks.length === 0, `${t.name} leaves the kernel with ${t.locks.at(-1)?.name} held`);
+      if (t.topLock !== null) panic(`${t.name} leaves the kernel with ${t.topLock.name} held`);
       t.coroutine = null;
       return true;
     }

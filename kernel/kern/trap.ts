@@ -123,7 +123,7 @@ export function setResult(t: Thread, r: number): void {
 
 function pageFault(k: Kern, t: Thread, va: number, access: number): boolean {
   const { map } = t.proc.vmspace;
-  k.traced("fault", () => `[${t.tid}] ${t.proc.comm}: ${FAULT_NAMES[access] ?? "?"} fault at 0x${va.toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
+  if (k.trace !== null) k.traced("fault", () => `[${t.tid}] ${t.proc.comm}: ${FAULT_NAMES[access] ?? "?"} fault at 0x${va.toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
   if (va < map.min || va >= map.max) {
     trapSignal(k, t, { sig: SIGSEGV, code: SEGV_MAPERR, addr: va });
     return true;

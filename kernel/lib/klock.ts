@@ -12,6 +12,8 @@ export const RANK_SOCKET = 10, RANK_PIPE = 12, RANK_AMAP = 20, RANK_UOBJ = 30, R
 /** A simple lock. */
 export class KLock {
   owner: KThread | null = null;
+  /** While held: the lock that its owner took before it. */
+  below: KLock | null = null;
   private readonly ctx: KContext;
   readonly name: string;
   readonly rank: number;
@@ -23,19 +25,22 @@ export class KLock {
 
   /** Takes the lock. Panics when it is held, or when a lock of higher rank is held. */
   enter(): void {
-    const t = this.ctx.cur, last = t.locks[t.locks.length - 1];
+    const t = this.ctx.cur, last = t.topLock;
     // The texts are made only when needed: this is the hottest function of the kernel.
     if (this.owner !== null) panic(`${this.name}: ${t.name} wants it, ${this.owner.name} holds it`);
-    if (last && last.rank > this.rank) panic(`${this.name} taken after ${last.name}: wrong order`);
+    if (last !== null && last.rank > this.rank) panic(`${this.name} taken after ${last.name}: wrong order`);
     this.owner = t;
-    t.locks.push(this);
+    this.below = last;
+    t.topLock = this;
   }
 
   /** Takes the lock against the order, or returns false (uvm-spec 1.8: only trylock is legal there). */
   tryEnter(): boolean {
     if (this.owner !== null) return false;
-    this.owner = this.ctx.cur;
-    this.ctx.cur.locks.push(this);
+    const t = this.ctx.cur;
+    this.owner = t;
+    this.below = t.topLock;
+    t.topLock = this;
     return true;
   }
 
@@ -45,8 +50,13 @@ export class KLock {
     if (this.owner !== t) panic(`${this.name}: released by ${t.name}, held by ${this.owner?.name}`);
     this.owner = null;
     // Nearly always the last one taken is the first one given back.
-    if (t.locks[t.locks.length - 1] === this) t.locks.pop();
-    else t.locks.splice(t.locks.lastIndexOf(this), 1);
+    if (t.topLock === this) t.topLock = this.below;
+    else {
+      let above = t.topLock!;
+      while (above.below !== this) above = above.below!;
+      above.below = this.below;
+    }
+    this.below = null;
   }
 
   /** Asserts that the current thread holds it. */

@@ -30,8 +30,8 @@ export class KThread {
   sleep: Sleep | null = null;
   /** 0 woken, -EINTR, -ETIMEDOUT: the result of the last sleep. */
   sleepResult = 0;
-  /** Simple locks held, in order of acquisition. Empty at each sleep (INV-43). */
-  readonly locks: KLock[] = [];
+  /** The simple lock taken last, and through KLock.below the others. None at each sleep (INV-43). */
+  topLock: KLock | null = null;
   /** The kernel code it is in the middle of, or null. */
   coroutine: Generator<Sleep, unknown, void> | null = null;
   /** May dip into the page reserve (uvm-spec 3.16): kernel threads yes, user threads no. */
@@ -40,6 +40,13 @@ export class KThread {
   constructor(name: string, isKernel: boolean) {
     this.name = name;
     this.isKernel = isKernel;
+  }
+
+  /** Simple locks held, in order of acquisition. */
+  get locks(): KLock[] {
+    const held: KLock[] = [];
+    for (let l = this.topLock; l !== null; l = l.below) held.unshift(l);
+    return held;
   }
 }
 
@@ -73,7 +80,7 @@ export class KContext {
    */
   *sleep(chan: object, tag: string, opts: { interruptible?: boolean; timeoutNs?: number } = {}): KGen<number> {
     const t = this.cur, timeoutNs = opts.timeoutNs ?? Infinity;
-    KASSERT(t.locks.length === 0, `thread ${t.name} sleeps at ${tag} with ${t.locks.at(-1)?.name} held`);
+    if (t.topLock !== null) panic(`thread ${t.name} sleeps at ${tag} with ${t.topLock.name} held`);
     if (timeoutNs <= 0) return -ETIMEDOUT;
     const deadlineNs = timeoutNs === Infinity ? Infinity : this.requireSched().now() + timeoutNs;
     t.sleepResult = 0;

@@ -57,7 +57,7 @@ export class FaultInfo {
 
   begin(map: VmMap, va: number, access: number, wire: boolean): void {
     this.map = map;
-    this.va = va - (((va % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
+    this.va = va - (va & (PAGE_SIZE - 1));
     this.access = access;
     this.wire = wire;
     this.narrow = wire;
@@ -374,7 +374,10 @@ function keepSpare(f: FaultInfo, an: number): void {
  */
 export function enterPage(f: FaultInfo, pg: number, prot: number): number {
   const { uvm } = f, { pages } = uvm;
-  const flags = PMAP_CANFAIL | f.access | (f.wire ? PMAP_WIRED : 0);
+  // Memory without a clean copy elsewhere is written out before its frame is used again, stored to or not: D is set at once,
+  // which saves the first store a trap.
+  const isDirty = (pages.flags[pg]! & PG_CLEAN) === 0 && pages.uanon[pg] !== 0 && (prot & PROT_WRITE) !== 0;
+  const flags = PMAP_CANFAIL | f.access | (isDirty ? PROT_WRITE : 0) | (f.wire ? PMAP_WIRED : 0);
   KASSERT((pages.flags[pg]! & PG_RDONLY) === 0 || (prot & PROT_WRITE) === 0, "a page that may not be written is entered writable");
   const r = uvm.hooks.shouldFail("pmapEnter") ? refuseEnter(f) : uvm.pmap.pmapEnter(f.map.pmap, f.va, uvm.paOf(pg), prot, flags);
   pages.lockQueues();
