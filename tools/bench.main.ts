@@ -125,6 +125,10 @@ async function main(): Promise<void> {
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`bench: --runs ${values.runs}: give a number from 1`);
   if (values.only !== undefined && values.only !== "cpu" && values.only !== "os") throw new Error(`bench: --only ${values.only}: give cpu or os`);
   if (values.time !== "wall" && values.time !== "cpu") throw new Error(`bench: --time ${values.time}: give wall or cpu`);
+  if (values.engine === "check") {
+    throw new Error("bench: --engine check compares each entry of translated code with the interpreter, hundreds of times slower than either: the bench would take hours and its times " +
+      "would mean nothing. Use it where right or wrong is the question: npm test -- --engine check, or loanword run --engine check PROG");
+  }
   if (!ENGINES.includes(values.engine)) throw new Error(`bench: --engine ${values.engine}: give ${ENGINES.join(" or ")}`);
   mkdirSync(join(root, "build/bench"), { recursive: true });
   const qemu = !values["no-qemu"], none = { reason: qemu ? "qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" : "not asked for" };

@@ -1,4 +1,5 @@
 // The bench's arithmetic and its reader of markers; the measuring itself needs minutes and is no test.
+import { spawnSync } from "node:child_process";
 import { MarkerReader } from "../../tools/bench/markers.ts";
 import { geometricMean, median, ratios, type Row, table } from "../../tools/bench/report.ts";
 import { assert, suite } from "../helpers/suite.ts";
@@ -68,6 +69,12 @@ test("an end of another command than the one that runs counts as its output", ()
   read.push("BEGIN 3\nEND 2 0\nEND 3 0\n");
   assert.is(read.timings[2], undefined);
   assert.is(read.timings[3]?.output, "END 2 0");
+});
+
+test("--engine check is refused with the reason, and with what to do instead", () => {
+  const r = spawnSync(process.execPath, ["build/tools/bench.main.mjs", "--engine", "check", "fib"], { encoding: "latin1" });
+  assert.is(r.status, 1);
+  assert.match(r.stderr, /^bench: --engine check compares .* times would mean nothing.* npm test -- --engine check/);
 });
 
 test.run();
