@@ -28,7 +28,7 @@ RUN node tools/bin/build.mjs && mkdir -p /out/loanword/build /out/loanword/guest
   && printf '#!/bin/sh\nexec node /loanword/build/tools/cli.main.mjs "$@"\n' > /out/bin/loanword && chmod -R a+rX /out && chmod 755 /out/bin/loanword
 
 FROM debian:trixie-slim
-RUN apt-get update && apt-get install -y --no-install-recommends nodejs && rm -rf /var/lib/apt/lists/* && useradd --create-home loanword
+RUN apt-get update && apt-get install -y --no-install-recommends nodejs && rm -rf /var/lib/apt/lists/* && useradd --create-home loanword && chmod 755 /home/loanword
 COPY --from=build /out/loanword /loanword
 COPY --from=build /out/bin /usr/local/bin
 USER loanword
