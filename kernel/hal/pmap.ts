@@ -23,6 +23,8 @@ const LEAF = PTE_R | PTE_W | PTE_X, RAM_PFN = RAM_BASE / PAGE_SIZE, WORDS = PAGE
 export const DIRECT_MAP = -(2 ** 38);
 /** No page number has this for its 2 MiB. */
 const NO_MEGA = 2 ** 30;
+/** Of a leaf, everything: it is removed. */
+const REMOVE = -1;
 /** Root entries whose tables exist from boot: the last 2 GiB. */
 const KERNEL_ROOTS = [510, 511];
 
@@ -255,25 +257,28 @@ export class PmapModule {
     this.pv.attrs[pg]! |= ((pte & PTE_A) !== 0 ? ATTR_REFERENCED : 0) | ((pte & PTE_D) !== 0 ? ATTR_MODIFIED : 0);
   }
 
-  /** Calls for each valid leaf of 4 KiB in [sva, eva); holes of 2 MiB and 1 GiB are stepped over. */
-  private eachLeaf(pm: Pmap, sva: number, eva: number, f: (vpn: number, at: number) => void): void {
-    const end = Math.ceil(eva / PAGE_SIZE);
+  /** Takes rights (or REMOVE: all) from each valid leaf of 4 KiB in [sva, eva); what has no table is stepped over. */
+  private lower(pm: Pmap, sva: number, eva: number, drop: number): void {
+    const { i32 } = this, end = Math.ceil(eva / PAGE_SIZE);
     for (let vpn = Math.floor(sva / PAGE_SIZE); vpn < end;) {
-      const at = this.entryAt(pm, vpn, 0, false);
-      if (at < 0) {
-        const root = this.i32[pm.rootPg * WORDS + ((vpn >> 18) & 511) * 2]!, span = (root & PTE_V) === 0 ? GIGA : MEGA;
-        vpn = (Math.floor(vpn / span) + 1) * span;
-        continue;
+      const giga = i32[pm.rootPg * WORDS + ((vpn >> 18) & 511) * 2]!, gigaEnd = Math.min(end, (vpn | (GIGA - 1)) + 1);
+      if ((giga & (PTE_V | LEAF)) !== PTE_V) vpn = gigaEnd;
+      for (const table = ((giga >>> 10) - RAM_PFN) * WORDS; vpn < gigaEnd;) {
+        const mega = i32[table + ((vpn >> 9) & 511) * 2]!, megaEnd = Math.min(gigaEnd, (vpn | (MEGA - 1)) + 1);
+        if ((mega & (PTE_V | LEAF)) !== PTE_V) vpn = megaEnd;
+        for (let at = ((mega >>> 10) - RAM_PFN) * WORDS + (vpn & 511) * 2; vpn < megaEnd; vpn++, at += 2) {
+          if ((i32[at]! & PTE_V) === 0) continue;
+          if (drop === REMOVE) this.unmap(pm, vpn, at, false);
+          else this.weaken(pm, vpn, at, drop);
+        }
       }
-      const stop = Math.min(end, (vpn | 511) + 1);
-      for (let entry = at; vpn < stop; vpn++, entry += 2) if ((this.i32[entry]! & PTE_V) !== 0) f(vpn, entry);
     }
   }
 
   /** Removes mappings, managed or not. BSD: pmap_remove(9). */
   pmapRemove(pm: Pmap, sva: number, eva: number): void {
     if (pm.residentCount === 0) return;
-    this.eachLeaf(pm, sva, eva, (vpn, at) => this.unmap(pm, vpn, at, false));
+    this.lower(pm, sva, eva, REMOVE);
   }
 
   /** Removes everything: forgets the ASID instead of fencing each page. BSD: pmap_remove_all(9). */
@@ -292,7 +297,7 @@ export class PmapModule {
   pmapProtect(pm: Pmap, sva: number, eva: number, prot: number): void {
     if ((prot & PROT_READ) === 0 && (prot & (PROT_WRITE | PROT_EXEC)) === 0) return this.pmapRemove(pm, sva, eva);
     const drop = ((prot & PROT_WRITE) === 0 ? PTE_W | PTE_D : 0) | ((prot & PROT_EXEC) === 0 ? PTE_X : 0);
-    this.eachLeaf(pm, sva, eva, (vpn, at) => this.weaken(pm, vpn, at, drop));
+    this.lower(pm, sva, eva, drop);
   }
 
   private weaken(pm: Pmap, vpn: number, at: number, drop: number): void {

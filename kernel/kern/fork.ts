@@ -80,7 +80,7 @@ function* forkProcess(k: Kern, t: Thread, c: CloneRequest, pid: number): KGen<Th
   child.root?.vref();
   child.umask = p.umask;
   child.cred = p.cred;
-  child.limits = new Limits(p.limits);
+  if (child.parent !== p) child.limits = new Limits(p.limits);
   child.nice = p.nice;
   child.comm = p.comm;
   child.cwdPath = p.cwdPath;

@@ -58,7 +58,7 @@ export class Process {
   umask = 0o022;
   cred = new Cred();
   pgrp: Pgrp;
-  limits = new Limits();
+  limits: Limits;
   nice = 0;
   /** Last component of the program's name, at most 15 bytes. */
   comm = "kernel";
@@ -104,6 +104,7 @@ export class Process {
     this.parent = parent;
     this.vmspace = vmspace;
     this.startNs = nowNs;
+    this.limits = new Limits(parent?.limits);
     this.pgrp = parent ? parent.pgrp : new Pgrp(pid, new Session(this));
     this.pgrp.members.add(this);
     parent?.children.add(this);

@@ -86,23 +86,26 @@ export interface SigAction {
   mask: SigSet;
 }
 
-/** Handlers of a process (shared between its threads). */
+/** Handlers of a process (shared between its threads). Most signals have the default action, and no record. */
 export class SigActions {
-  readonly table: SigAction[];
+  private readonly table: (SigAction | null)[] = new Array<SigAction | null>(NSIG + 1).fill(null);
   constructor(from?: SigActions) {
-    this.table = Array.from({ length: NSIG + 1 }, (_, sig) => {
-      const a = from?.table[sig];
-      return a ? { handler: a.handler, flags: a.flags, mask: a.mask.copy() } : { handler: SIG_DFL, flags: 0, mask: new SigSet() };
-    });
+    if (from === undefined) return;
+    for (let sig = 1; sig <= NSIG; sig++) {
+      const a = from.table[sig]!;
+      if (a !== null && (a.handler !== SIG_DFL || a.flags !== 0)) this.table[sig] = { handler: a.handler, flags: a.flags, mask: a.mask.copy() };
+    }
   }
 
+  /** The action of a signal, to read or to change. */
   of(sig: number): SigAction {
-    return this.table[sig]!;
+    return (this.table[sig] ??= { handler: SIG_DFL, flags: 0, mask: new SigSet() });
   }
 
   /** exec: caught signals go back to the default, ignored ones stay ignored. */
   resetForExec(): void {
     for (const a of this.table) {
+      if (a === null) continue;
       if (a.handler !== SIG_IGN) a.handler = SIG_DFL;
       a.flags = 0;
       a.mask.set(0, 0);
@@ -111,7 +114,7 @@ export class SigActions {
 
   /** Delivery would do nothing. */
   isIgnored(sig: number): boolean {
-    const h = this.of(sig).handler;
+    const h = this.table[sig]?.handler ?? SIG_DFL;
     return h === SIG_IGN || (h === SIG_DFL && sig <= 32 && (IGNORED_BY_DEFAULT & (1 << (sig - 1))) !== 0);
   }
 }

@@ -35,19 +35,19 @@ function totalUsage(p: Process): Usage {
 
 /** What this child has to report, or null. */
 function reportOf(k: Kern, c: Process, options: number): WaitResult | null {
-  const base = { pid: c.pid, uid: c.cred.uid, usage: totalUsage(c) }, keep = (options & WNOWAIT) !== 0;
+  const keep = (options & WNOWAIT) !== 0;
   if (c.state === PS_ZOMBIE && (options & WEXITED) !== 0) {
-    const sig = c.exitStatus & 0x7f;
+    const sig = c.exitStatus & 0x7f, usage = totalUsage(c);
     if (!keep) reap(k, c);
-    return { ...base, status: c.exitStatus, code: sig === 0 ? CLD_EXITED : CLD_KILLED, value: sig === 0 ? c.exitStatus >> 8 : sig };
+    return { pid: c.pid, uid: c.cred.uid, usage, status: c.exitStatus, code: sig === 0 ? CLD_EXITED : CLD_KILLED, value: sig === 0 ? c.exitStatus >> 8 : sig };
   }
   if (c.state === PS_STOPPED && (options & WSTOPPED) !== 0 && !c.isStopReported) {
     if (!keep) c.isStopReported = true;
-    return { ...base, status: (c.stopSignal << 8) | 0x7f, code: CLD_STOPPED, value: c.stopSignal };
+    return { pid: c.pid, uid: c.cred.uid, usage: totalUsage(c), status: (c.stopSignal << 8) | 0x7f, code: CLD_STOPPED, value: c.stopSignal };
   }
   if (c.isContinued && (options & WCONTINUED) !== 0) {
     if (!keep) c.isContinued = false;
-    return { ...base, status: 0xffff, code: CLD_CONTINUED, value: SIGCONT };
+    return { pid: c.pid, uid: c.cred.uid, usage: totalUsage(c), status: 0xffff, code: CLD_CONTINUED, value: SIGCONT };
   }
   return null;
 }
