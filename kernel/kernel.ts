@@ -89,11 +89,15 @@ export class Kernel {
     this.config.log?.(line);
   }
 
-  /** Runs for about `maxInsns` instructions. => "idle": only outside input can go on; "halted": see exitCode and panicked */
-  run(maxInsns: number): RunResult {
+  /**
+   * Runs for about `maxInsns` instructions. Waiting costs none: virtual time skips to the next event, if that is not after `skipLimitNs`.
+   *
+   * => "idle": only outside input can go on, or time: see nextEventNs; "halted": see exitCode and panicked
+   */
+  run(maxInsns: number, skipLimitNs = Infinity): RunResult {
     if (this.panicked || this.exitCode !== null) return "halted";
     try {
-      const r = this.kern.sched.run(maxInsns);
+      const r = this.kern.sched.run(maxInsns, skipLimitNs);
       if (r === "halted") this.halt();
       return r;
     } catch (e) {
@@ -103,6 +107,11 @@ export class Kernel {
       this.say(`panic: ${e.message}`);
       return "halted";
     }
+  }
+
+  /** When something happens by itself next, in ns of virtual time; Infinity never. */
+  nextEventNs(): number {
+    return this.kern.sched.nextEventNs();
   }
 
   private halt(): void {

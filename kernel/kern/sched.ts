@@ -147,15 +147,15 @@ export class Scheduler implements Runnable {
 
   // ---- the loop --------------------------------------------------------------------------------------------------
 
-  /** Runs the machine for about `maxInsns` instructions. */
-  run(maxInsns: number): RunResult {
+  /** Runs the machine for about `maxInsns` instructions. => "idle": nobody can run, and nothing will happen before `skipLimitNs` */
+  run(maxInsns: number, skipLimitNs = Infinity): RunResult {
     const { k } = this, { machine } = k.hal, stopAt = machine.hart.instret + maxInsns;
     for (;;) {
       if (machine.halted || k.haltStatus !== null) return "halted";
       this.events();
       const t = this.queue.shift();
       if (!t) {
-        if (!this.idle()) return "idle";
+        if (!this.idle(skipLimitNs)) return "idle";
       } else if (machine.hart.instret >= stopAt) {
         this.queue.unshift(t);
         return "budget";
@@ -171,10 +171,15 @@ export class Scheduler implements Runnable {
     k.hal.serviceInterrupts();
   }
 
-  /** Nobody can run. => false: nothing but the outside can change that */
-  private idle(): boolean {
-    const { k } = this, { clock } = k.hal.machine, next = Math.min(clock.nextAlarm(), k.callouts.next());
-    if (next === Infinity) return false;
+  /** When something happens by itself next, in ns of virtual time; Infinity never. */
+  nextEventNs(): number {
+    return Math.min(this.k.hal.machine.clock.nextAlarm(), this.k.callouts.next());
+  }
+
+  /** Nobody can run. => false: nothing but the outside, or time beyond the limit, can change that */
+  private idle(skipLimitNs: number): boolean {
+    const { clock } = this.k.hal.machine, next = this.nextEventNs();
+    if (next === Infinity || next > skipLimitNs) return false;
     clock.skipTo(next);
     return true;
   }

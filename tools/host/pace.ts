@@ -8,7 +8,9 @@ export type ClockMode = "host" | "virtual";
 
 /** What there is to run: a bare machine, or a kernel on one. */
 export interface Runnable {
-  run(maxInsns: number): "budget" | "halted" | "idle";
+  run(maxInsns: number, skipLimitNs?: number): "budget" | "halted" | "idle";
+  /** When something happens by itself next, in ns; by default the clock's next alarm. */
+  nextEventNs?(): number;
 }
 
 const SLICE_MIN = 20_000, SLICE_MAX = 4_000_000;
@@ -55,7 +57,8 @@ export class Pacer {
         continue;
       }
       const insnsBefore = machine.hart.instret, timeBefore = clock.now;
-      const why = this.target.run(slice);
+      // A guest that waits must not be ahead of the host: it would have waited before anybody could press a key.
+      const why = this.target.run(slice, mode === "host" ? hostNow() + AHEAD_NS_MAX : Infinity);
       if (why === "halted") return "halted";
       if (mode === "host") {
         // Time that passes without instructions is a waiting guest: short slices then, or it would run far ahead.
@@ -71,7 +74,7 @@ export class Pacer {
   private async keepTime(hostNow: () => number, idle: boolean): Promise<void> {
     const { clock } = this.options.machine, ahead = clock.now - hostNow();
     if (ahead > AHEAD_NS_MAX) await this.sleep(ahead / 1e6);
-    else if (idle) await this.sleep((clock.nextAlarm() - clock.now) / 1e6);
+    else if (idle) await this.sleep(((this.target.nextEventNs?.() ?? clock.nextAlarm()) - clock.now) / 1e6);
     else await this.sleep(0);
     for (let now = hostNow(); clock.now < now; ) clock.skipTo(now);
   }
