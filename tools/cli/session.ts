@@ -82,6 +82,20 @@ export class Session {
     });
   }
 
+  /** The guest's console is as large as our terminal, now and whenever that changes: programs get SIGWINCH. => what ends this */
+  private followWindow(kernel: Kernel): () => void {
+    const { stdout } = process;
+    if (this.ports !== null || stdout.isTTY !== true) return () => {};
+    const resize = (): void => {
+      // A terminal that does not know its size says 0.
+      if (stdout.rows > 0 && stdout.columns > 0) kernel.devices.console.setWindow(stdout.rows, stdout.columns, 0, 0);
+      this.pacer?.wake();
+    };
+    resize();
+    stdout.on("resize", resize);
+    return () => void stdout.removeListener("resize", resize);
+  }
+
   /** A bug of our kernel stopped it: with a terminal the debugger opens, else everything of use is printed. */
   private async panicked(kernel: Kernel): Promise<void> {
     if (process.stdin.isTTY !== true || this.ports !== null) return void process.stderr.write(panicReport(kernel));
@@ -100,6 +114,7 @@ export class Session {
   async run(target: Runnable, machine: SessionMachine, line: CommandLine, options: { clock: ClockMode; kernel?: Kernel }): Promise<number> {
     const { kernel } = options;
     if (kernel !== undefined) this.attachDebugger(kernel);
+    const endWindow = kernel === undefined ? () => {} : this.followWindow(kernel);
     const stream = this.ports?.[0] ?? this.console, all = [this.console, ...(this.ports ?? [])];
     const isClosed = (): boolean => all.some((s) => s.closed);
     const pacer = new Pacer(target, { machine, clock: options.clock, stopped: () => this.leaving || isClosed(), paused: () => this.debugging });
@@ -126,6 +141,7 @@ export class Session {
       }
       return code & 0xff;
     } finally {
+      endWindow();
       restore();
       process.removeListener("exit", restore);
     }

@@ -6,7 +6,7 @@ import { fstatSync, readSync, writeSync } from "node:fs";
 import type { ByteStream } from "../../emu/dev/device.ts";
 
 const WAITING_BYTES_MAX = 1 << 20;
-const CTRL_A = 1;
+const CTRL_A = 1, KEY_LEAVE = 0x78, KEY_DEBUG = 0x63;
 
 /** What the keys after Ctrl-A ask for. */
 export interface EscapeKeys {
@@ -59,7 +59,7 @@ class FileInput implements Input {
 }
 
 /** A pipe or terminal as input. With `keys`, Ctrl-A is an escape. */
-class EventInput implements Input {
+export class EventInput implements Input {
   onReadable: (() => void) | null = null;
   capture: ((bytes: Uint8Array) => void) | null = null;
   private readonly chunks: Uint8Array[] = [];
@@ -104,7 +104,12 @@ class EventInput implements Input {
   }
 
   private take(data: Uint8Array): void {
-    const bytes = this.keys === null ? data : this.withoutEscapes(data, this.keys);
+    if (this.keys === null) this.deliver(data);
+    else this.withoutEscapes(data, this.keys);
+  }
+
+  /** To whom input belongs at this moment: the debugger's prompt or the guest. */
+  private deliver(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     if (this.capture !== null) return this.capture(bytes);
     this.chunks.push(bytes);
@@ -113,9 +118,17 @@ class EventInput implements Input {
     this.onReadable?.();
   }
 
-  /** Ctrl-A x leaves, Ctrl-A c debugs, Ctrl-A Ctrl-A is one Ctrl-A, and others are swallowed. */
-  private withoutEscapes(data: Uint8Array, keys: EscapeKeys): Uint8Array {
-    const kept: number[] = [];
+  /**
+   * Ctrl-A x leaves, Ctrl-A c debugs, Ctrl-A Ctrl-A is one Ctrl-A, and others are swallowed.
+   * What was typed before an escape is delivered before it acts: an escape changes whose the keys after it are.
+   */
+  private withoutEscapes(data: Uint8Array, keys: EscapeKeys): void {
+    let kept: number[] = [];
+    const act = (what: () => void): void => {
+      this.deliver(Uint8Array.from(kept));
+      kept = [];
+      what();
+    };
     for (const byte of data) {
       if (!this.escaped) {
         if (byte === CTRL_A) this.escaped = true;
@@ -124,10 +137,10 @@ class EventInput implements Input {
       }
       this.escaped = false;
       if (byte === CTRL_A) kept.push(byte);
-      else if (byte === 0x78) keys.leave();
-      else if (byte === 0x63) keys.debug();
+      else if (byte === KEY_LEAVE) act(() => keys.leave());
+      else if (byte === KEY_DEBUG) act(() => keys.debug());
     }
-    return Uint8Array.from(kept);
+    this.deliver(Uint8Array.from(kept));
   }
 }
 
