@@ -281,16 +281,15 @@ export class PmapModule {
     this.lower(pm, sva, eva, REMOVE);
   }
 
-  /** Removes everything: forgets the ASID instead of fencing each page. BSD: pmap_remove_all(9). */
+  /**
+   * Everything will be removed before anything is entered or runs in it: the ASID is given up now, so that the removals fence
+   * nothing. BSD: pmap_remove_all(9).
+   */
   pmapRemoveAll(pm: Pmap): void {
     KASSERT(!pm.isKernel, "the kernel's map is removed whole");
     this.flush.forget(pm);
     this.asids.drop(pm);
-    this.pmapRemove(pm, 0, -DIRECT_MAP);
-    if (this.active === pm) {
-      this.active = null;
-      this.pmapActivate(pm);
-    }
+    if (this.active === pm) this.pmapActivate(this.kernelPmap);
   }
 
   /** Takes rights away from a range; never adds any. BSD: pmap_protect(9). */

@@ -180,7 +180,8 @@ export function* copyinstr(uvm: Uvm, map: VmMap, va: number, max: number): KGen<
 /** Bytes as a string of one character each: how names and paths travel in the kernel. */
 export function latin1(bytes: Uint8Array): string {
   let s = "";
-  for (let i = 0; i < bytes.length; i += 4096) s += String.fromCharCode(...bytes.subarray(i, i + 4096));
+  // apply takes a typed array as it is; spreading would iterate over it.
+  for (let i = 0; i < bytes.length; i += 4096) s += String.fromCharCode.apply(null, bytes.subarray(i, i + 4096) as unknown as number[]);
   return s;
 }
 

@@ -23,15 +23,14 @@ export function unmapRemove(map: VmMap, start: number, end: number): VmMapEntry[
       e.wiredCount = 0;
       uvmFaultUnwireLocked(map, e.start, e.end);
     }
+    // Entry by entry: the holes between them may be large.
+    pmap.pmapRemove(map.pmap, e.start, e.end);
     const next = e.next;
     map.unlink(e);
     dead.push(e);
     e = next;
   }
-  if (dead.length > 0) {
-    pmap.pmapRemove(map.pmap, dead[0]!.start, dead.at(-1)!.end);
-    pmap.pmapUpdate(map.pmap);
-  }
+  if (dead.length > 0) pmap.pmapUpdate(map.pmap);
   return dead;
 }
 

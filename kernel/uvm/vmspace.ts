@@ -15,7 +15,8 @@ import { unmapDetach, unmapRemove, uvmUnmap } from "./unmap.ts";
 import type { Uvm } from "./uvm.ts";
 
 /** User space: page 0 is never mapped, and the last page of the lower half stays free. */
-export const VM_MIN_USER = 0x1000, VM_MAX_USER = 2 ** 38 - 0x1000;
+const USER_HALF = 2 ** 38;
+export const VM_MIN_USER = 0x1000, VM_MAX_USER = USER_HALF - 0x1000;
 
 export class Vmspace {
   readonly map: VmMap;
@@ -61,6 +62,8 @@ function* unmapAll(map: VmMap): KGen<void> {
   yield* map.lockWrite();
   map.uvm.pmap.pmapRemoveAll(map.pmap);
   const dead = unmapRemove(map, map.min, map.max);
+  // Returns at once, unless something was entered where no entry is.
+  map.uvm.pmap.pmapRemove(map.pmap, 0, USER_HALF);
   map.unlock();
   yield* unmapDetach(dead);
 }

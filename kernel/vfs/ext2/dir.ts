@@ -4,7 +4,7 @@
 // => in every function the file system's lock is held
 import { EEXIST, ENOENT, ENOTEMPTY } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
-import { toBytes } from "../../uvm/uio.ts";
+import { latin1, toBytes } from "../../uvm/uio.ts";
 import type { Buf } from "../buf.ts";
 import type { VType } from "../vnode.ts";
 import { bmap } from "./blockmap.ts";
@@ -60,20 +60,32 @@ function nameMatches(e: DirEntry, name: string): boolean {
 
 /** The entry's name as characters. */
 export function entryName(e: DirEntry): string {
-  return String.fromCharCode(...e.b.bytes.subarray(e.at + D_NAME, e.at + D_NAME + e.b.bytes[e.at + D_NAME_LEN]!));
+  return latin1(e.b.bytes.subarray(e.at + D_NAME, e.at + D_NAME + e.b.bytes[e.at + D_NAME_LEN]!));
 }
 
 export const entryType = (e: DirEntry): number => e.b.bytes[e.at + D_TYPE]!;
 
 /** Finds a name. => the entry, -ENOENT, or another error */
 export function* findEntry(fs: Ext2Fs, dir: Inode, name: string): KGen<DirEntry | number> {
-  let found: DirEntry | null = null;
-  const r = yield* eachEntry(fs, dir, 0, (e) => {
-    if (!nameMatches(e, name)) return false;
-    found = e;
-    return true;
-  });
-  return r < 0 ? r : found ?? -ENOENT;
+  const { blockSize } = fs.geometry;
+  for (let n = 0; n * blockSize < dir.size; n++) {
+    const b = yield* dirBlock(fs, dir, n), found = typeof b === "number" ? b : findInBlock(fs, dir, b, n * blockSize, name);
+    if (found !== -ENOENT) return found;
+  }
+  return -ENOENT;
+}
+
+/** As findEntry, in the block at `base` of the directory. The hot path of name lookup: only the entry found becomes an object. */
+function findInBlock(fs: Ext2Fs, dir: Inode, b: Buf, base: number, name: string): DirEntry | number {
+  const { bytes, view } = b, first = name.charCodeAt(0);
+  for (let at = 0, before = -1, len = 0; at < fs.geometry.blockSize; before = at, at += len) {
+    len = recordLength(fs, dir, b, at);
+    if (len < 0) return len;
+    if (bytes[at + D_NAME] !== first || bytes[at + D_NAME_LEN] !== name.length) continue;
+    const e = { b, at, before, ino: view.getUint32(at + D_INODE, true), cookie: base + at + len };
+    if (nameMatches(e, name)) return e;
+  }
+  return -ENOENT;
 }
 
 function putEntry(fs: Ext2Fs, b: Buf, at: number, len: number, ino: number, type: VType, name: string): void {
