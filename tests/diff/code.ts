@@ -34,6 +34,16 @@ export class Code {
     this.count++;
   }
 
+  /** A word of data among the code, which is no instruction. */
+  word(value: number): void {
+    this.view.setInt32(this.at, value, true);
+    this.at += 4;
+  }
+
+  setWord(at: number, value: number): void {
+    this.view.setInt32(at, value, true);
+  }
+
   op(name: string, o: AsmOperands = {}): void {
     this.raw(asm(name, o));
   }

@@ -1,6 +1,7 @@
 // Compares what two machines made of one program, and says where they first differ.
 import { disassemble, F_NAMES, X_NAMES } from "../../emu/isa/disasm.ts";
 import { BASE, CODE, CODE_LIMIT, LOG, R_CAUSE, R_EPC, R_F, R_FCSR, R_STATUS, R_TVAL, RECORD_WORDS, TABLES, WINDOWS } from "./layout.ts";
+import type { OurRun } from "./machines.ts";
 import type { Program } from "./program.ts";
 
 /** Fields that the specification settles: not FS and SD, of which a hart may think dirty what is clean. */
@@ -58,7 +59,7 @@ function isAmo(p: Program, va: number): boolean {
  * What of a field the specification settles. To QEMU an atomic operation is a load and then a store, so that it marks the
  * page of a load that never happens, and gives the load's cause; the specification has stores' causes for both.
  */
-function relevant(p: Program, log: Log, record: number, field: number): bigint {
+function settled(p: Program, log: Log, record: number, field: number): bigint {
   const v = log.at(record, field);
   if (field === R_CAUSE && v >= 4n && v <= 15n && isAmo(p, Number(log.at(record, R_EPC)))) return v === 4n || v === 6n ? 6n : 15n;
   // Of a misaligned access to missing memory QEMU names an aligned part.
@@ -68,27 +69,34 @@ function relevant(p: Program, log: Log, record: number, field: number): bigint {
   return field === R_STATUS ? v & STATUS_MASK : v;
 }
 
-/** => "" when both agree; otherwise a report of the first difference */
-export function difference(p: Program, theirs: Uint8Array, ours: Uint8Array): string {
+/** => "" when two runs of this machine agree in all; otherwise a report of the first difference */
+export function twinDifference(p: Program, a: OurRun, b: OurRun): string {
+  const report = difference(p, a.ram, b.ram, ["interp", "jit"]);
+  return report === "" && a.retired !== b.retired ? `seed ${p.seed}: interp retires ${a.retired}, jit ${b.retired}` : report;
+}
+
+/** => "" when both agree; otherwise a report of the first difference. With other names than QEMU's everything must agree */
+export function difference(p: Program, theirs: Uint8Array, ours: Uint8Array, [one, other]: readonly [string, string] = ["QEMU", "here"]): string {
+  const relevant = one === "QEMU" ? settled : (_: Program, log: Log, record: number, field: number) => log.at(record, field), marked = one === "QEMU" ? isMarkedOnly : () => false;
   const a = new Log(theirs), b = new Log(ours), n = Math.min(a.count, b.count), head = `seed ${p.seed}, ${p.insns} instructions: `;
   for (let record = 1; record < n; record++) {
     const fields = Array.from({ length: RECORD_WORDS }, (_, i) => i).filter((i) => relevant(p, a, record, i) !== relevant(p, b, record, i));
     if (fields.length === 0) continue;
-    const show = (i: number) => `  ${fieldName(i).padEnd(8)} QEMU ${hex(a.at(record, i)).padEnd(20)} here ${hex(b.at(record, i)).padEnd(20)} before ${hex(a.at(record - 1, i))}`;
+    const show = (i: number) => `  ${fieldName(i).padEnd(8)} ${one} ${hex(a.at(record, i)).padEnd(20)} ${other} ${hex(b.at(record, i)).padEnd(20)} before ${hex(a.at(record - 1, i))}`;
     const from = Number(a.at(record - 1, R_EPC)), to = Number(a.at(record, R_EPC));
     const fcsr = `fcsr before ${hex(a.at(record - 1, R_FCSR))}, mcause ${a.at(record, R_CAUSE)}`;
     return `${head}record ${record} differs (${fcsr})\n${fields.map(show).join("\n")}\n${listing(p, from, to)}\n${operands(p, a, record, from, to)}`;
   }
-  if (a.count !== b.count) return `${head}QEMU has ${a.count} records, here are ${b.count}`;
+  if (a.count !== b.count) return `${head}${one} has ${a.count} records, ${other} ${b.count}`;
   for (let at = TABLES - BASE; at < LOG - BASE; at++) {
-    if (theirs[at] === ours[at] || isMarkedOnly(p, theirs, ours, at)) continue;
+    if (theirs[at] === ours[at] || marked(p, theirs, ours, at)) continue;
     const where = at + BASE < WINDOWS ? "page tables" : at + BASE < CODE ? "data" : "code";
-    return `${head}memory (${where}) differs at ${hex(BigInt(at + BASE))}: QEMU 0x${theirs[at]!.toString(16)}, here 0x${ours[at]!.toString(16)}`;
+    return `${head}memory (${where}) differs at ${hex(BigInt(at + BASE))}: ${one} 0x${theirs[at]!.toString(16)}, ${other} 0x${ours[at]!.toString(16)}`;
   }
   return "";
 }
 
-/** A page-table entry that differs in A and D, in a program that tries atomic operations on odd pages: see relevant(). */
+/** A page-table entry that differs in A and D, in a program that tries atomic operations on odd pages: see settled(). */
 function isMarkedOnly(p: Program, theirs: Uint8Array, ours: Uint8Array, at: number): boolean {
   return p.loose && at < WINDOWS - BASE && at % 8 === 0 && ((theirs[at]! ^ ours[at]!) & ~(PTE_A | PTE_D)) === 0;
 }

@@ -40,7 +40,7 @@ export interface OurRun { readonly ram: Uint8Array; readonly retired: number; re
 /** Runs a program in our machine, `slice` instructions at a time if not 0. => RAM afterwards; `more`: engine, stress */
 export function runHere(p: Program, tlb: TlbMode = "normal", slice = 0, more: Partial<MachineConfig> = {}): OurRun {
   const machine = new Machine({ ramBytes: RAM_BYTES, console: { read: () => -1, write: () => {} }, tlb, kernel: { name: `seed ${p.seed}`, bytes: p.image }, ...more });
-  const limit = p.insns * 200 + 1_000_000;
+  const limit = p.insns * 2000 + 1_000_000;
   let end = machine.run(slice || limit);
   for (let n = slice; end === "budget" && n < limit && slice > 0; n += slice) end = machine.run(slice);
   if (end !== "halted") throw new Error(`seed ${p.seed}: our machine did not finish (${end}) at pc 0x${machine.hart.pc.toString(16)}`);

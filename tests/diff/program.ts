@@ -2,7 +2,8 @@
 import { decode, newDecoded, rows } from "../../emu/isa/table.ts";
 import { asm } from "../helpers/asm.ts";
 import { Code } from "./code.ts";
-import { BASE, CODE, CODE_LIMIT, frame, LOG, ODD_COUNT, ODD_PAGES, OUTER, type Phase, POOL, WINDOWS } from "./layout.ts";
+import { HOT_BYTES, HotWriter } from "./hot.ts";
+import { BASE, CODE, CODE_LIMIT, frame, LOG, ODD_COUNT, ODD_PAGES, type Phase, POOL, WINDOWS } from "./layout.ts";
 import { Random } from "./random.ts";
 import { buildTables, oddTable, satpOf } from "./tables.ts";
 import { randomUnit } from "./units.ts";
@@ -23,15 +24,13 @@ export interface Program {
 const UNIT_BYTES = 256;
 const RETURN = 0x8082;
 
-/** How often a loop of a hot program goes round, and the most code in it: its branch has to reach back. */
-const ROUNDS = 12, LOOP_BYTES = 3000;
-
 /**
  * A program of about `insns` instructions: M-mode first, then U and S under page tables.
  *
- * => hot: it is made of loops, so that each instruction becomes hot, and traps, stores into code and faults are in loops
+ * => hot: it is made of loops (hot.ts), so that each instruction becomes hot; ticks: it gets timer interrupts, reads counters, and
+ *    has what QEMU has not, so that two runs of this machine can be compared, but not one of QEMU
  */
-export function makeProgram(seed: number, insns: number, hot = false): Program {
+export function makeProgram(seed: number, insns: number, hot = false, ticks = false): Program {
   const r = new Random(seed), image = new Uint8Array(LOG - BASE), view = new DataView(image.buffer), loose = seed % 4 === 0, sum = (seed & 3) < 2;
   for (let at = WINDOWS; at < POOL; at += 8) view.setBigUint64(at - BASE, r.integer(), true);
   for (let i = 0; i < 512; i++) view.setBigUint64(POOL - BASE + 8 * i, r.percent(35) ? r.integer() : r.floatRegister(), true);
@@ -43,26 +42,17 @@ export function makeProgram(seed: number, insns: number, hot = false): Program {
   const code = new Code(image.subarray(CODE - BASE, CODE_LIMIT - BASE), CODE), phases: Phase[] = [];
   for (const [privilege, share] of [[3, 0.6], [0, 0.8], [1, 1]] as const) {
     const entry = code.pc;
-    while (code.count < insns * share && code.free > UNIT_BYTES) {
-      const place = { r, code, privilege, loose, sum, odd: odd(1), oddTable: oddTable(privilege === 1 ? 1 : 0) };
-      if (hot) hotLoop(place);
+    const place = { r, code, privilege, loose, sum, ticks, odd: odd(1), oddTable: oddTable(privilege === 1 ? 1 : 0) }, writer = new HotWriter(place);
+    while (code.count < insns * share && code.free > (hot ? HOT_BYTES : UNIT_BYTES)) {
+      if (hot) writer.loop();
       else randomUnit(place);
       if (r.percent(8)) code.op("ecall");
     }
     phases.push({ privilege, entry, end: code.pc, satp: privilege === 3 ? 0n : satpOf(privilege) });
     code.raw(asm("ecall"));
   }
-  image.set(frame(phases).bytes, 0);
+  image.set(frame(phases, ticks).bytes, 0);
   return { seed, image, phases, insns: code.count, loose, sum };
-}
-
-function hotLoop(place: Parameters<typeof randomUnit>[0]): void {
-  const { r, code } = place, units = 2 + r.below(10);
-  code.op("addi", { rd: OUTER, rs1: 0, imm: 2 + r.below(ROUNDS) });
-  const start = code.at;
-  for (let i = 0; i < units && code.at - start < LOOP_BYTES && code.free > 2 * UNIT_BYTES; i++) randomUnit(place);
-  code.op("addi", { rd: OUTER, rs1: OUTER, imm: -1 });
-  code.op("bne", { rs1: OUTER, rs2: 0, imm: start - code.at });
 }
 
 /** Names of the instructions in a program's random code. */

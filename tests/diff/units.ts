@@ -18,6 +18,8 @@ export interface Place {
   /** See Program. */
   readonly loose: boolean;
   readonly sum: boolean;
+  /** Not for QEMU: counters, and instructions that it has not. */
+  readonly ticks: boolean;
   /** For entries that S-mode code makes. */
   readonly odd: OddOptions;
 }
@@ -353,7 +355,15 @@ const weights: readonly (readonly [number, Unit])[] = [
 ];
 const pool = weights.flatMap(([n, unit]) => new Array<Unit>(n).fill(unit));
 
+const oursAlone = rows.filter((row) => row.name.startsWith("czero") || row.name === "ctzw");
+
+/** Counters at exact instructions, and what this QEMU has not. */
+function counter({ r, code }: Place): void {
+  if (r.percent(60)) return code.op("csrrs", { rd: target(r), rs1: 0, csr: r.pick([0xc00, 0xc01, 0xc02]) });
+  code.raw(encodeRow(r.pick(oursAlone), { rd: target(r), rs1: source(r), rs2: source(r) }));
+}
+
 /** Writes one random unit. */
 export function randomUnit(p: Place): void {
-  p.r.pick(pool)(p);
+  (p.ticks && p.r.percent(8) ? counter : p.r.pick(pool))(p);
 }
