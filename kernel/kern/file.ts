@@ -83,6 +83,8 @@ export interface FileOps {
   poll?(f: OpenFile, events: number, w: PollWaiter | null): number;
   /** The last reference went. */
   close(f: OpenFile): KGen<void>;
+  /** A reference went, and those that are left are all in flight (inflight.ts). */
+  orphaned?(f: OpenFile): KGen<void>;
   /** For fstat. */
   stat(f: OpenFile): KGen<Attr | number>;
   /** Absent: -ESPIPE. The new position. */
@@ -95,7 +97,7 @@ export interface FileOps {
   fsync?(f: OpenFile): KGen<number>;
   truncate?(f: OpenFile, size: number): KGen<number>;
   /** fcntl F_SETPIPE_SZ, F_GETPIPE_SZ and others of one kind's own. Absent: -EINVAL. */
-  fcntl?(f: OpenFile, cmd: number, arg: number): number;
+  fcntl?(f: OpenFile, cmd: number, arg: number, t: Thread): number;
   /** What /proc/N/fd/n reads as: "pipe:[5]". */
   describe?(f: OpenFile): string;
 }
@@ -108,7 +110,7 @@ export interface SockMsg {
   files: OpenFile[];
   /** MSG_* in; recvmsg: MSG_TRUNC, MSG_CTRUNC, … out. */
   flags: number;
-  /** SCM_CREDENTIALS of the sender, filled by recvmsg when SO_PASSCRED. */
+  /** SCM_CREDENTIALS. sendmsg: what the sender says it is, checked. recvmsg: filled when SO_PASSCRED. */
   creds?: { pid: number; uid: number; gid: number } | null;
 }
 
@@ -117,7 +119,7 @@ export interface SocketOps extends FileOps {
   readonly kind: "socket";
   bind(f: OpenFile, addr: Uint8Array, t: Thread): KGen<number>;
   connect(f: OpenFile, addr: Uint8Array, t: Thread): KGen<number>;
-  listen(f: OpenFile, backlog: number): number;
+  listen(f: OpenFile, backlog: number, t: Thread): number;
   /** A new open file with one reference. */
   accept(f: OpenFile, t: Thread): KGen<OpenFile | number>;
   shutdown(f: OpenFile, how: number): number;
@@ -125,7 +127,7 @@ export interface SocketOps extends FileOps {
   getpeername(f: OpenFile): Uint8Array | number;
   sendmsg(f: OpenFile, uio: Uio, msg: SockMsg, t: Thread): KGen<number>;
   recvmsg(f: OpenFile, uio: Uio, msg: SockMsg, t: Thread): KGen<number>;
-  setsockopt(f: OpenFile, level: number, name: number, value: Uint8Array): number;
+  setsockopt(f: OpenFile, level: number, name: number, value: Uint8Array, t: Thread): number;
   getsockopt(f: OpenFile, level: number, name: number): Uint8Array | number;
 }
 
@@ -136,8 +138,10 @@ export class OpenFile {
   flags: number;
   /** Position in bytes. */
   offset = 0;
-  /** Descriptors, and calls in progress. */
+  /** Descriptors, calls in progress, and messages that carry it. */
   refs = 1;
+  /** Of a socket: how many of them are messages that wait in a queue. */
+  inFlight = 0;
   /** The file system object, when there is one: files, directories, device nodes, named pipes. */
   readonly vnode: Vnode | null;
   /** Absolute path it was opened by, for /proc/N/fd; "" unknown. */
@@ -173,6 +177,7 @@ export class OpenFile {
 /** One reference fewer; the last closes. => may sleep */
 export function* fileRelease(f: OpenFile): KGen<void> {
   if (--f.refs === 0) yield* f.ops.close(f);
+  else if (f.refs === f.inFlight && f.ops.orphaned) yield* f.ops.orphaned(f);
 }
 
 /** ioctl of any file. */

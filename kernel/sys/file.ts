@@ -196,7 +196,7 @@ function* close(_k: Kern, t: Thread): KGen<number> {
 function closeFast(_k: Kern, t: Thread): number {
   const f = t.proc.fds.get(intOf(t, 0));
   if (!f) return -EBADF;
-  if (f.refs < 2 || f.vnode) return -ERESTART;
+  if (f.refs < 2 || f.vnode || f.inFlight > 0) return -ERESTART;
   t.proc.fds.take(intOf(t, 0));
   f.refs--;
   return 0;
@@ -252,7 +252,7 @@ function* fcntl(k: Kern, t: Thread): KGen<number> {
     case F_GETLK: case F_SETLK: case F_SETLKW: return yield* recordLock(k, t, cmd);
     case F_SETOWN: return 0;
     case F_GETOWN: return 0;
-    default: return f.ops.fcntl ? f.ops.fcntl(f, cmd, arg) : -EINVAL;
+    default: return f.ops.fcntl ? f.ops.fcntl(f, cmd, arg, t) : -EINVAL;
   }
 }
 

@@ -1,13 +1,15 @@
 // System calls on sockets: decoding addresses and messages; what a socket does is in its ops (kern/file.ts SocketOps).
-import { EAFNOSUPPORT, EBADF, EFAULT, EINVAL, EMSGSIZE, ENOTSOCK, EPIPE } from "../lib/errno.ts";
+import { EAFNOSUPPORT, EBADF, EFAULT, EINTR, EINVAL, EMSGSIZE, ENOTSOCK, EPERM, EPIPE, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import { fileRelease, O_CLOEXEC, O_NONBLOCK, type OpenFile, type SocketOps, type SockMsg } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
+import type { Creds } from "../kern/sockbuf.ts";
+import { socketOf } from "../kern/socket.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
-import { RESTART_SA } from "../kern/trap.ts";
+import { NO_RETURN, RESTART_SA, setResult } from "../kern/trap.ts";
 import { argUOf, getBytes, getView, intOf, put64, putBytes, putInt, type Row, slow, u64At } from "./args.ts";
 import { getIov, installFile, installPair } from "./file.ts";
 
@@ -15,6 +17,14 @@ const SOCK_TYPE = 15, ADDR_MAX = 128, CONTROL_MAX = 16384, SOL_SOCKET = 1, SCM_R
 const MSG_CTRUNC = 8, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_WAITFORONE = 0x10000;
 
 type SocketFile = OpenFile & { readonly ops: SocketOps };
+
+/** A call with a timeout is not made again after a signal: it would wait anew. */
+function interrupted(t: Thread, f: OpenFile, r: number, isSend: boolean): number {
+  const s = socketOf(f);
+  if (r !== -EINTR || (isSend ? s.sndTimeoutNs : s.rcvTimeoutNs) === Infinity) return r;
+  setResult(t, -EINTR);
+  return NO_RETURN;
+}
 
 /** Does something on the socket of argument 0, held meanwhile. */
 function* onSocket(t: Thread, act: (f: SocketFile) => KGen<number>): KGen<number> {
@@ -68,7 +78,7 @@ function* accept(k: Kern, t: Thread, flags: number): KGen<number> {
   if ((flags & ~(O_NONBLOCK | O_CLOEXEC)) !== 0) return -EINVAL;
   return yield* onSocket(t, function* (f) {
     const neu = yield* f.ops.accept(f, t);
-    if (typeof neu === "number") return neu;
+    if (typeof neu === "number") return interrupted(t, f, neu, false);
     neu.flags |= flags & O_NONBLOCK;
     const peer = (neu as SocketFile).ops.getpeername(neu), err = yield* putAddr(k, t, argUOf(t, 1), argUOf(t, 2), typeof peer === "number" ? null : peer);
     if (err < 0) {
@@ -93,10 +103,14 @@ function* name(k: Kern, t: Thread, which: "getsockname" | "getpeername"): KGen<n
   });
 }
 
+function* connect(f: SocketFile, addr: Uint8Array, t: Thread): KGen<number> {
+  return interrupted(t, f, yield* f.ops.connect(f, addr, t), true);
+}
+
 // ---- messages ------------------------------------------------------------------------------------------------------
 
 function* send(k: Kern, t: Thread, f: SocketFile, uio: Uio, msg: SockMsg): KGen<number> {
-  const n = yield* f.ops.sendmsg(f, uio, msg, t);
+  const n = interrupted(t, f, yield* f.ops.sendmsg(f, uio, msg, t), true);
   if (n === -EPIPE && (msg.flags & MSG_NOSIGNAL) === 0) tsignal(k, t, { sig: SIGPIPE, code: SI_USER, pid: t.proc.pid, uid: t.proc.cred.uid });
   return n;
 }
@@ -113,7 +127,7 @@ function* sendto(k: Kern, t: Thread): KGen<number> {
 function* recvfrom(k: Kern, t: Thread): KGen<number> {
   return yield* onSocket(t, function* (f) {
     const uio = Uio.user(k.uvm, t.proc.vmspace.map, argUOf(t, 1), Math.min(argUOf(t, 2), 0x7ffff000), UIO_READ), msg: SockMsg = { name: null, files: [], flags: intOf(t, 3) };
-    const n = yield* f.ops.recvmsg(f, uio, msg, t);
+    const n = interrupted(t, f, yield* f.ops.recvmsg(f, uio, msg, t), false);
     for (const g of msg.files) yield* fileRelease(g);
     if (n < 0) return n;
     const err = yield* putAddr(k, t, argUOf(t, 4), argUOf(t, 5), msg.name);
@@ -133,13 +147,24 @@ function* getMsghdr(k: Kern, t: Thread, va: number): KGen<MsgHdr | number> {
   return typeof iov === "number" ? iov : { nameVa: u64At(d, 0), nameLen: d.getInt32(8, true), iov, controlVa: u64At(d, 32), controlLen: u64At(d, 40) };
 }
 
-/** The descriptors that control messages pass on, held. => -EINVAL, -EBADF */
-function* getControl(k: Kern, t: Thread, va: number, len: number): KGen<OpenFile[] | number> {
-  if (va === 0 || len === 0) return [];
+/** What control messages carry; descriptors are held. */
+interface Control { readonly files: OpenFile[]; creds: Creds | null }
+
+/** May this thread say that it is that? => 0; -EPERM, -ESRCH */
+function checkCreds(k: Kern, t: Thread, c: Creds): number {
+  const { cred, pid } = t.proc;
+  if (cred.isRoot) return k.procs.has(c.pid) ? 0 : -ESRCH;
+  const isUid = [cred.uid, cred.euid, cred.suid].includes(c.uid), isGid = [cred.gid, cred.egid, cred.sgid].includes(c.gid);
+  return c.pid === pid && isUid && isGid ? 0 : -EPERM;
+}
+
+/** => -EINVAL, -EBADF, and what checkCreds says */
+function* getControl(k: Kern, t: Thread, va: number, len: number): KGen<Control | number> {
+  if (va === 0 || len === 0) return { files: [], creds: null };
   if (len > CONTROL_MAX) return -EINVAL;
   const d = yield* getView(k, t, va, len), files: OpenFile[] = [];
   if (typeof d === "number") return d;
-  let err = 0;
+  let err = 0, creds: Creds | null = null;
   for (let at = 0; at + 16 <= len && err === 0;) {
     const size = u64At(d, at), level = d.getInt32(at + 8, true), type = d.getInt32(at + 12, true);
     if (size < 16 || at + size > len) err = -EINVAL;
@@ -149,10 +174,13 @@ function* getControl(k: Kern, t: Thread, va: number, len: number): KGen<OpenFile
         if (!f || files.length >= MAX_FDS) err = f ? -EINVAL : -EBADF;
         else files.push(f.hold());
       }
-    } else if (level !== SOL_SOCKET || type !== SCM_CREDENTIALS) err = -EINVAL;
+    } else if (level === SOL_SOCKET && type === SCM_CREDENTIALS && size === 28) {
+      creds = { pid: d.getInt32(at + 16, true), uid: d.getInt32(at + 20, true), gid: d.getInt32(at + 24, true) };
+      err = checkCreds(k, t, creds);
+    } else err = -EINVAL;
     at += Math.ceil(size / 8) * 8;
   }
-  if (err === 0) return files;
+  if (err === 0) return { files, creds };
   for (const f of files) yield* fileRelease(f);
   return err;
 }
@@ -162,9 +190,9 @@ function* sendmsgOne(k: Kern, t: Thread, f: SocketFile, va: number, flags: numbe
   if (typeof h === "number") return h;
   const addr = h.nameVa === 0 || h.nameLen === 0 ? null : yield* getAddr(k, t, h.nameVa, h.nameLen);
   if (typeof addr === "number") return addr;
-  const files = yield* getControl(k, t, h.controlVa, h.controlLen);
-  if (typeof files === "number") return files;
-  const msg = { name: addr, files, flags }, n = yield* send(k, t, f, new Uio(k.uvm, t.proc.vmspace.map, h.iov, UIO_WRITE), msg);
+  const control = yield* getControl(k, t, h.controlVa, h.controlLen);
+  if (typeof control === "number") return control;
+  const msg = { name: addr, flags, ...control }, n = yield* send(k, t, f, new Uio(k.uvm, t.proc.vmspace.map, h.iov, UIO_WRITE), msg);
   // On failure the message was not queued: what it would have carried comes back.
   if (n < 0) for (const g of msg.files) yield* fileRelease(g);
   return n;
@@ -174,13 +202,14 @@ function* sendmsgOne(k: Kern, t: Thread, f: SocketFile, va: number, flags: numbe
 function* putControl(k: Kern, t: Thread, h: MsgHdr, msg: SockMsg, isCloexec: boolean): KGen<number> {
   const room = h.controlVa === 0 ? 0 : Math.min(h.controlLen, CONTROL_MAX), bytes = new Uint8Array(room), d = new DataView(bytes.buffer);
   let at = 0;
-  if (msg.creds && room >= 28) {
-    put64(d, 0, 28);
-    d.setInt32(8, SOL_SOCKET, true);
-    d.setInt32(12, SCM_CREDENTIALS, true);
-    [msg.creds.pid, msg.creds.uid, msg.creds.gid].forEach((v, i) => d.setInt32(16 + 4 * i, v, true));
+  if (msg.creds && room >= 16) {
+    const c = new DataView(new ArrayBuffer(28)), { pid, uid, gid } = msg.creds;
+    put64(c, 0, Math.min(28, room));
+    [SOL_SOCKET, SCM_CREDENTIALS, pid, uid, gid].forEach((v, i) => c.setInt32(8 + 4 * i, v, true));
+    bytes.set(new Uint8Array(c.buffer).subarray(0, Math.min(28, room)));
     at = Math.min(32, room);
   }
+  if (msg.creds && room < 28) msg.flags |= MSG_CTRUNC;
   const fits = Math.max(0, Math.floor((room - at - 16) / 4)), fds: number[] = [];
   for (const f of msg.files) {
     const fd = fds.length < fits ? yield* installFile(t, f, isCloexec) : -1;
@@ -205,7 +234,7 @@ function* recvmsgOne(k: Kern, t: Thread, f: SocketFile, va: number, flags: numbe
   const h = yield* getMsghdr(k, t, va);
   if (typeof h === "number") return h;
   const msg: SockMsg = { name: null, files: [], flags: flags & ~MSG_CMSG_CLOEXEC };
-  const n = yield* f.ops.recvmsg(f, new Uio(k.uvm, t.proc.vmspace.map, h.iov, UIO_READ), msg, t);
+  const n = interrupted(t, f, yield* f.ops.recvmsg(f, new Uio(k.uvm, t.proc.vmspace.map, h.iov, UIO_READ), msg, t), false);
   if (n < 0) return n;
   msg.flags &= 0x20 | MSG_CTRUNC | 1;
   const used = yield* putControl(k, t, h, msg, (flags & MSG_CMSG_CLOEXEC) !== 0);
@@ -238,7 +267,7 @@ function* setsockopt(k: Kern, t: Thread): KGen<number> {
     const len = intOf(t, 4);
     if (len < 0 || len > 4096) return -EINVAL;
     const value = yield* getBytes(k, t, argUOf(t, 3), len);
-    return typeof value === "number" ? value : f.ops.setsockopt(f, intOf(t, 1), intOf(t, 2), value);
+    return typeof value === "number" ? value : f.ops.setsockopt(f, intOf(t, 1), intOf(t, 2), value, t);
   });
 }
 
@@ -259,8 +288,8 @@ function* plain(v: number): KGen<number> {
 
 export const SOCKET_CALLS: readonly Row[] = [
   slow(198, "socket", "dxd", socket), slow(199, "socketpair", "dxdx", socketpair), slow(200, "bind", "dxd", (k, t) => withAddr(k, t, (f, a) => f.ops.bind(f, a, t))),
-  slow(203, "connect", "dxd", (k, t) => withAddr(k, t, (f, a) => f.ops.connect(f, a, t)), RESTART_SA),
-  slow(201, "listen", "dd", (_k, t) => onSocket(t, (f) => plain(f.ops.listen(f, intOf(t, 1))))),
+  slow(203, "connect", "dxd", (k, t) => withAddr(k, t, (f, a) => connect(f, a, t)), RESTART_SA),
+  slow(201, "listen", "dd", (_k, t) => onSocket(t, (f) => plain(f.ops.listen(f, intOf(t, 1), t)))),
   slow(202, "accept", "dxx", (k, t) => accept(k, t, 0), RESTART_SA), slow(242, "accept4", "dxxx", (k, t) => accept(k, t, intOf(t, 3)), RESTART_SA),
   slow(204, "getsockname", "dxx", (k, t) => name(k, t, "getsockname")), slow(205, "getpeername", "dxx", (k, t) => name(k, t, "getpeername")),
   slow(206, "sendto", "dxuxxd", sendto, RESTART_SA), slow(207, "recvfrom", "dxuxxx", recvfrom, RESTART_SA),

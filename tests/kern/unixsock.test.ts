@@ -4,9 +4,9 @@ import { Cred } from "../../kernel/kern/cred.ts";
 import {
   fileRelease, type OpenFile, O_NONBLOCK, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM, type SocketOps,
 } from "../../kernel/kern/file.ts";
-import { AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../kernel/kern/unixsock.ts";
+import { AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../kernel/kern/socket.ts";
 import {
-  EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOENT, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE, EPROTOTYPE,
+  EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, ECONNREFUSED, ECONNRESET, EDOM, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOENT, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE, EPROTOTYPE,
   ESOCKTNOSUPPORT,
 } from "../../kernel/lib/errno.ts";
 import { latin1, toBytes } from "../../kernel/uvm/uio.ts";
@@ -36,7 +36,7 @@ class SockBox extends KernBox {
   ops(f: OpenFile): SocketOps { return f.ops as SocketOps; }
   bind(f: OpenFile, name: string): number { return this.run(this.sockets.bind(f, addr(name), this.me.mainThread)); }
   connect(f: OpenFile, name: string): number { return this.run(this.sockets.connect(f, addr(name), this.me.mainThread)); }
-  listen(f: OpenFile, n = 5): number { return this.sockets.listen(f, n); }
+  listen(f: OpenFile, n = 5): number { return this.sockets.listen(f, n, this.me.mainThread); }
   shut(f: OpenFile, how: number): number { return this.sockets.shutdown(f, how); }
   accept(f: OpenFile): OpenFile {
     const end = this.run(this.sockets.accept(f));
@@ -224,7 +224,9 @@ test("a full stream makes its writer wait; what fits goes in when it may not wai
   assert.is(call.sleepsAt, "sosend");
   assert.ok(box.wakesPoller(a, () => box.recv(b, 100_000)));
   box.sched.settle();
-  assert.equal([call.result, box.poll(a) & OUT], [4, OUT]);
+  assert.equal([call.result, box.poll(a) & OUT], [4, 0], "three quarters have to be free again");
+  box.recv(b, 100_000);
+  assert.is(box.poll(a) & OUT, OUT);
   const cut = box.begin(box.writing(a, big));
   assert.ok(cut.interrupt()! > 0);
   const stuck = box.begin(box.writing(a, "x"));
@@ -308,7 +310,7 @@ test("messages to a socket that closed are refused, once by its peer, and then i
 
 test("a message larger than the buffer is EMSGSIZE; one for which there is no room now waits", () => {
   const box = new SockBox(), [a, b] = box.pair(SOCK_DGRAM), size = Int32Array.of(4000);
-  for (const f of [a, b]) assert.is(box.sockets.setsockopt(f, SOL_SOCKET, SO_SNDBUF, new Uint8Array(size.buffer)), 0);
+  for (const f of [a, b]) assert.is(box.sockets.setsockopt(f, SOL_SOCKET, SO_SNDBUF, new Uint8Array(size.buffer), box.me.mainThread), 0);
   assert.equal([box.option(a, SO_SNDBUF), box.send(a, "x".repeat(8001))], [[8000], -EMSGSIZE]);
   assert.equal([box.send(a, "x".repeat(6000)), box.send(a, "y".repeat(3000))], [6000, -EAGAIN]);
   const call = box.begin(box.sending(a, "y".repeat(3000)));
@@ -322,7 +324,7 @@ test("who asks for credentials gets the sender's with each message", () => {
   const box = new SockBox(), [a, b] = box.pair(SOCK_DGRAM);
   box.send(a, "x");
   assert.is(box.recv(b).msg.creds ?? null, null);
-  box.sockets.setsockopt(b, SOL_SOCKET, SO_PASSCRED, new Uint8Array(Int32Array.of(1).buffer));
+  box.sockets.setsockopt(b, SOL_SOCKET, SO_PASSCRED, new Uint8Array(Int32Array.of(1).buffer), box.me.mainThread);
   box.send(a, "x");
   assert.equal(box.recv(b).msg.creds, { pid: box.me.pid, uid: 0, gid: 0 });
 });
@@ -397,6 +399,156 @@ test("a failed send keeps its descriptors for the caller", () => {
   assert.is(box.run(box.sending(a, "x", msg)), -EPIPE);
   assert.equal([msg.files, x.w.refs], [[x.w], 1]);
   box.run(fileRelease(x.w));
+});
+
+// ---- descriptors that only lie in each other's queues --------------------------------------------------------------
+
+test("a socket sent through its own queue is closed with its last descriptor", () => {
+  const box = new SockBox(), x = traveller(box), y = traveller(box), [a, b] = box.pair(SOCK_STREAM), self = box.socket(SOCK_DGRAM);
+  box.send(b, "a", undefined, [a.hold()]);
+  box.send(b, "x", undefined, [x.w]);
+  box.close(a);
+  assert.equal([x.isGone(), box.sockets.inFlight.count, box.send(b, "x")], [true, 0, -EPIPE]);
+  box.bind(self, "\0self");
+  box.send(self, "y", "\0self", [self.hold(), y.w]);
+  box.close(self);
+  assert.equal([y.isGone(), box.sockets.inFlight.count], [true, 0]);
+  box.close(b);
+});
+
+test("a cycle of sockets in flight is closed when the last descriptor of them goes, and everything they carry", () => {
+  const box = new SockBox(), x = traveller(box), pairs = [0, 1, 2].map(() => box.pair(SOCK_STREAM));
+  pairs.forEach(([a], i) => box.send(a, "next", undefined, [pairs[(i + 1) % 3]![1].hold()]));
+  box.send(pairs[0]![0], "x", undefined, [x.w]);
+  for (const [a] of pairs) box.close(a);
+  box.close(pairs[0]![1]);
+  box.close(pairs[1]![1]);
+  assert.equal([x.isGone(), box.sockets.inFlight.count], [false, 3]);
+  box.close(pairs[2]![1]);
+  assert.equal([x.isGone(), box.sockets.inFlight.count], [true, 0]);
+  for (const [a, b] of pairs) assert.equal([a.refs, b.refs, a.inFlight, b.inFlight], [0, 0, 0, 0]);
+});
+
+test("what an open socket can still receive is not garbage, however deep it lies", () => {
+  const box = new SockBox(), x = traveller(box), [a, b] = box.pair(SOCK_STREAM), [c, d] = box.pair(SOCK_STREAM), [e, f] = box.pair(SOCK_STREAM);
+  box.send(c, "f", undefined, [f.hold()]);
+  box.send(e, "dx", undefined, [d.hold(), x.w]);
+  box.send(a, "d", undefined, [d.hold()]);
+  for (const s of [d, f, c, e]) box.close(s);
+  assert.equal([x.isGone(), box.sockets.inFlight.count], [false, 2]);
+  const got = box.recv(b).msg.files[0]!;
+  assert.is(got, d);
+  const inner = box.recv(got).msg.files[0]!;
+  assert.is(inner, f);
+  box.close(inner);
+  box.close(got);
+  assert.equal([x.isGone(), box.sockets.inFlight.count], [true, 0]);
+});
+
+test("a listener in the queue of a connection that it did not accept is closed", () => {
+  const box = new SockBox(), s = box.server("\0sock"), c = box.socket(SOCK_STREAM), x = traveller(box);
+  box.connect(c, "\0sock");
+  box.send(c, "s", undefined, [s.hold(), x.w]);
+  box.close(c);
+  assert.is(x.isGone(), false);
+  box.close(s);
+  assert.equal([x.isGone(), s.refs, box.sockets.inFlight.count, box.bind(box.socket(SOCK_STREAM), "\0sock")], [true, 0, 0, 0]);
+});
+
+// ---- options and limits --------------------------------------------------------------------------------------------
+
+const SO_RCVBUF = 8, SO_RCVTIMEO = 20, SO_SNDTIMEO = 21, SO_SNDBUFFORCE = 32;
+const set = (box: SockBox, f: OpenFile, name: number, value: Int32Array | BigInt64Array): number =>
+  box.sockets.setsockopt(f, SOL_SOCKET, name, new Uint8Array(value.buffer), box.me.mainThread);
+const timeval = (sec: number, usec: number): BigInt64Array => BigInt64Array.of(BigInt(sec), BigInt(usec));
+
+test("timeouts: receiving, accepting, connecting and sending end with EAGAIN; zero is for ever; they are told", () => {
+  const box = new SockBox(), [a, b] = box.pair(SOCK_STREAM), s = box.server("/sock", SOCK_STREAM, 0), c = box.socket(SOCK_STREAM);
+  assert.equal([set(box, a, SO_RCVTIMEO, timeval(1, 500_000)), box.option(a, SO_RCVTIMEO), box.option(a, SO_SNDTIMEO)], [0, [1, 0, 500_000, 0], [0, 0, 0, 0]]);
+  const from = box.sched.timeNs;
+  assert.equal([box.run(box.receiving(a, 1)).n, box.sched.timeNs - from], [-EAGAIN, 1.5e9]);
+  assert.equal([set(box, a, SO_RCVTIMEO, timeval(0, 1_000_000)), set(box, a, SO_RCVTIMEO, timeval(0, -1)), set(box, a, SO_RCVTIMEO, Int32Array.of(1, 0))], [-EDOM, -EDOM, -EINVAL]);
+  set(box, a, SO_RCVTIMEO, timeval(-5, 0));
+  assert.equal([box.run(box.receiving(a, 1)).n, box.option(a, SO_RCVTIMEO)], [-EAGAIN, [0, 0, 0, 0]]);
+  set(box, a, SO_RCVTIMEO, timeval(0, 0));
+  assert.is(box.begin(box.receiving(a, 1)).interrupt()!.n, -EINTR);
+  for (const f of [s, c, b]) for (const name of [SO_RCVTIMEO, SO_SNDTIMEO]) set(box, f, name, timeval(2, 0));
+  assert.is(box.run(box.sockets.accept(s)), -EAGAIN);
+  box.connect(box.socket(SOCK_STREAM), "/sock");
+  assert.is(box.connect(c, "/sock"), -EAGAIN);
+  assert.is(box.run(box.writing(b, "x".repeat(300_000))), 219_264);
+  assert.is(box.run(box.writing(b, "x")), -EAGAIN);
+});
+
+test("a sender pays for what nobody took: as many messages as on Linux, and room again at a quarter", () => {
+  const fill = (type: number, n: number): number => {
+    const box = new SockBox(), [a] = box.pair(type), what = "x".repeat(n);
+    let count = 0;
+    while (box.send(a, what) > 0) count++;
+    return count;
+  };
+  assert.equal([1, 100, 1000, 10_000, 100_000].map((n) => fill(SOCK_STREAM, n)), [278, 278, 93, 17, 3]);
+  for (const type of [SOCK_DGRAM, SOCK_SEQPACKET]) assert.equal([1, 100, 1000, 10_000, 100_000].map((n) => fill(type, n)), [278, 278, 93, 13, 3]);
+  const box = new SockBox(), [a, b] = box.pair(SOCK_SEQPACKET);
+  while (box.send(a, "x") > 0);
+  let taken = 0;
+  for (; (box.poll(a) & POLLOUT) === 0; taken++) box.recv(b);
+  assert.equal([taken, box.send(a, "x".repeat(212_961)), box.poll(b) & POLLIN], [209, -EMSGSIZE, POLLIN]);
+});
+
+test("eleven datagrams of strangers may wait, then EAGAIN; the twelfth's sender sleeps", () => {
+  const box = new SockBox(), to = box.socket(SOCK_DGRAM), from = box.socket(SOCK_DGRAM);
+  box.bind(to, "/to");
+  box.connect(from, "/to");
+  for (let i = 0; i < 11; i++) assert.is(box.send(from, "x"), 1);
+  assert.equal([box.send(from, "x"), box.poll(from)], [-EAGAIN, 0]);
+  const call = box.begin(box.sending(from, "y"));
+  assert.is(call.sleepsAt, "sosend");
+  assert.ok(box.wakesPoller(from, () => box.recv(to)));
+  box.sched.settle();
+  assert.is(call.result, 1);
+});
+
+test("buffer sizes are doubled within limits, the superuser's also without", () => {
+  const box = new SockBox(), [a] = box.pair(SOCK_STREAM);
+  const sizes = [0, 2000, 2304, 100_000, 300_000, -1].map((n) => {
+    set(box, a, SO_SNDBUF, Int32Array.of(n));
+    set(box, a, SO_RCVBUF, Int32Array.of(n));
+    return [box.option(a, SO_SNDBUF), box.option(a, SO_RCVBUF)].flat();
+  });
+  assert.equal(sizes, [[4608, 2304], [4608, 4000], [4608, 4608], [200_000, 200_000], [425_984, 425_984], [425_984, 425_984]]);
+  assert.equal([set(box, a, SO_SNDBUFFORCE, Int32Array.of(3_000_000)), box.option(a, SO_SNDBUF)], [0, [6_000_000]]);
+  box.me.cred = new Cred(1000);
+  assert.equal([set(box, a, SO_SNDBUFFORCE, Int32Array.of(1)), set(box, a, 9999, Int32Array.of(1))], [-EPERM, -ENOPROTOOPT]);
+});
+
+test("the listener's credentials are those of listen; a peer that closed still has a name", () => {
+  const box = new SockBox(), s = box.socket(SOCK_STREAM), c = box.socket(SOCK_STREAM), other = box.child();
+  box.bind(s, "/sock");
+  other.cred = new Cred(0, 0, 0, 9);
+  box.sockets.listen(s, 1, other.mainThread);
+  assert.equal([box.option(s, SO_PEERCRED), box.connect(c, "/sock"), box.option(c, SO_PEERCRED)], [[other.pid, 0, 9], 0, [other.pid, 0, 9]]);
+  box.close(box.accept(s));
+  assert.is(latin1(box.sockets.getpeername(c) as Uint8Array).slice(2), "/sock\0");
+});
+
+test("credentials: nobody's before anybody asked, one sender's bytes a read, an autobound name", () => {
+  const box = new SockBox(), [a, b] = box.pair(SOCK_STREAM), d = box.socket(SOCK_DGRAM), to = box.socket(SOCK_DGRAM), other = { pid: 1, uid: 5, gid: 6 };
+  box.send(a, "early");
+  set(box, b, SO_PASSCRED, Int32Array.of(1));
+  box.send(a, "mine");
+  box.run(box.sending(a, "other", { creds: other }));
+  const got = [0, 1, 2].map(() => box.recv(b));
+  assert.equal(got.map((r) => r.text), ["early", "mine", "other"]);
+  assert.equal(got.map((r) => r.msg.creds), [{ pid: 0, uid: 65534, gid: 65534 }, { pid: box.me.pid, uid: 0, gid: 0 }, other]);
+  box.bind(to, "/to");
+  set(box, d, SO_PASSCRED, Int32Array.of(1));
+  assert.equal([box.send(d, "x", "/to"), box.name(d).length], [1, 6]);
+});
+
+test("out-of-band data is not supported, and says so", () => {
+  const box = new SockBox(), [a] = box.pair(SOCK_STREAM);
+  assert.is(box.run(box.sending(a, "x", { flags: 1 })), -EOPNOTSUPP);
 });
 
 test.run();
