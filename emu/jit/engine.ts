@@ -80,7 +80,9 @@ const TWO32 = 4294967296;
 
 export class Engine implements CodeSource {
   readonly table: WebAssembly.Table;
-  readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0 };
+  readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0 };
+  /** The host's clock in milliseconds, for compileMs; who wants that figure sets it. */
+  hostMs: () => number = () => 0;
   readonly hotJumps: number;
   readonly checker: Checker | null;
   private readonly dropOneIn: number;
@@ -217,6 +219,7 @@ export class Engine implements CodeSource {
 
   /** One module of several regions. */
   private build(regions: readonly Region[]): void {
+    const began = this.hostMs();
     if (this.freeSlots.length < regions.length || this.freeCells.length < 4096) this.flush();
     const m = new ModuleBuilder(this.memory.buffer.byteLength / 65536), linked: WebAssembly.ModuleImports = {};
     m.importFunction("go", GO_PARAMS, REGION_RESULTS);
@@ -238,6 +241,7 @@ export class Engine implements CodeSource {
     this.stats.modules++;
     this.stats.wasmBytes += bytes.length;
     regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
+    this.stats.compileMs += this.hostMs() - began;
   }
 
   /** Imports the functions of callees that have an entry for just this address. */
@@ -356,6 +360,24 @@ export class Engine implements CodeSource {
     const first = (this.code.recordsOf(ramPage) >> 3) + PROFILE_BIAS >> 1;
     for (let i = 0; i < PAGE_RECORDS; i++) if (this.u16[first + i]! >= TARGET_JUMPS) found.push(i * 2);
     return found;
+  }
+
+  // ---- questions ----
+
+  /** What is in use now; `stats` counts from the start. */
+  report() {
+    const all = [...this.all], sum = (of: (t: Translation) => number): number => all.reduce((n, t) => n + of(t), 0);
+    return {
+      regions: all.length, insns: sum((t) => t.insns), wasmBytes: sum((t) => t.wasmBytes), cells: ENTRY_CELLS - this.freeCells.length, cellsMax: ENTRY_CELLS,
+      slots: TABLE_SLOTS - this.freeSlots.length, slotsMax: TABLE_SLOTS, queued: this.queue.length, pages: this.byPage.size, hotJumps: this.hotJumps,
+    };
+  }
+
+  /** Whether a region that holds here reaches over an address of the code that is mapped now. */
+  covers(va: number): boolean {
+    const pageVa = Math.floor(va / 4096) * 4096, ramPage = this.map.codePage(pageVa), offset = va - pageVa;
+    for (const t of this.byPage.get(ramPage) ?? []) if (t.pages.some((p) => p.va === pageVa && p.ramPage === ramPage && offset >= p.lo && offset < p.hi)) return true;
+    return false;
   }
 
   // ---- inside ----
