@@ -34,34 +34,6 @@ export function ps(kernel: Kernel): ThreadLine[] {
   return lines;
 }
 
-/** A place on a thread's way: kernel code it is in the middle of, or a user address. */
-export interface Frame { readonly where: "kernel" | "user"; readonly what: string; readonly pc: number | null; readonly fp: number | null }
-
-const FRAMES_MAX = 32, REG_RA = 1, REG_SP = 2, REG_S0 = 8;
-
-/** Where a thread is. User frames follow s0 where the program keeps frame pointers; without, pc and ra are all that is sure. */
-export function backtrace(kernel: Kernel, t: Thread): Frame[] {
-  const frames: Frame[] = [], pc = kernel.kern.sched.getPc(t), reg = (r: number): number => t.x[2 * r + 1]! * 4294967296 + (t.x[2 * r]! >>> 0);
-  if (t.coroutine !== null) frames.push({ where: "kernel", what: t.sleep === null ? "running" : `asleep at ${t.sleep.tag}`, pc: null, fp: null });
-  frames.push({ where: "user", what: "pc", pc, fp: reg(REG_SP) }, { where: "user", what: "ra", pc: reg(REG_RA), fp: null });
-  for (let fp = reg(REG_S0), n = 0; n < FRAMES_MAX; n++) {
-    const ra = userWord(kernel, t, fp - 8), next = userWord(kernel, t, fp - 16);
-    if (ra === null || next === null || next <= fp) break;
-    frames.push({ where: "user", what: "frame", pc: ra, fp });
-    fp = next;
-  }
-  return frames;
-}
-
-/** Eight bytes of a thread's memory, if they are resident. */
-function userWord(kernel: Kernel, t: Thread, va: number): number | null {
-  if (va % 8 !== 0 || va <= 0) return null;
-  const pg = kernel.uvm.pageAt(t.proc.vmspace.map.pmap, va);
-  if (pg === 0) return null;
-  const { i32 } = kernel.hal.mem, at = (pg * 4096 + (va % 4096)) / 4;
-  return i32[at + 1]! * 4294967296 + (i32[at]! >>> 0);
-}
-
 /** Every thread that exists: users' and the kernel's own that sleep or wait to run. */
 export function threads(kernel: Kernel): KThread[] {
   const all = new Set<KThread>(kernel.kern.threads.values());

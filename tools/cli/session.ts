@@ -4,14 +4,19 @@ import { DEFAULT_EPOCH_SECONDS } from "../../emu/dev/rtc.ts";
 import { HostStream, type Input, NoInput, standardInput } from "../host/stdio.ts";
 import { type ClockMode, Pacer, type Runnable } from "../host/pace.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { panicReport } from "../ddb/commands.ts";
+import { Ddb } from "../ddb/commands.ts";
 import { DdbConsole } from "../ddb/console.ts";
+import { machineMemory } from "../ddb/engine.ts";
+import { OverheadPeak } from "../host/memory.ts";
 import { choice, type CommandLine, flag, memoryBytes, seed, text } from "./options.ts";
 
 /** Our reader went away: what a shell says of a program that SIGPIPE ended. */
 const EXIT_PIPE = 141;
 /** Our kernel stopped at a bug of its own. */
 const EXIT_PANIC = 255;
+
+/** How often --json looks whether the overhead grew. */
+const LOOK_MS = 250;
 
 /** Settings of the machine that every verb takes. */
 export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" | "seed" | "ad" | "tlb" | "virtio" | "engine"> {
@@ -34,7 +39,8 @@ export function epoch(clock: ClockMode): number {
 /** What of a machine a session needs. */
 export interface SessionMachine {
   readonly clock: ConstructorParameters<typeof Pacer>[1]["machine"]["clock"];
-  readonly hart: { readonly instret: number; readonly engine: { readonly stats: object } | null };
+  readonly hart: { readonly instret: number; readonly memory: WebAssembly.Memory; readonly engine: { readonly stats: object; hostMs: () => number } | null };
+  readonly ram: { readonly size: number };
   readonly halted: { code: number } | null;
 }
 
@@ -47,6 +53,7 @@ export class Session {
   private pacer: Pacer | null = null;
   private leaving = false;
   private debugger: DdbConsole | null = null;
+  private ddb: Ddb | null = null;
   private debugging = false;
 
   /** `streams`: "console" puts everything on the serial port; "ports" uses ports for what is not a terminal. */
@@ -75,11 +82,12 @@ export class Session {
   }
 
   private attachDebugger(kernel: Kernel): void {
+    this.ddb = new Ddb(kernel);
     this.debugger = new DdbConsole(kernel, {
       write: (text) => this.console.write(new TextEncoder().encode(text)),
       resume: () => this.toggleDebugger(),
       quit: () => this.leave(),
-    });
+    }, this.ddb);
   }
 
   /** The guest's console is as large as our terminal, now and whenever that changes: programs get SIGWINCH. => what ends this */
@@ -98,7 +106,7 @@ export class Session {
 
   /** A bug of our kernel stopped it: with a terminal the debugger opens, else everything of use is printed. */
   private async panicked(kernel: Kernel): Promise<void> {
-    if (process.stdin.isTTY !== true || this.ports !== null) return void process.stderr.write(panicReport(kernel));
+    if (process.stdin.isTTY !== true || this.ports !== null) return void process.stderr.write((this.ddb ?? new Ddb(kernel)).panicReport());
     process.stderr.write(`\r\npanic: ${kernel.panicked?.message}\r\n`);
     this.toggleDebugger("the kernel stopped at a bug of its own");
     await new Promise<void>((done) => {
@@ -117,7 +125,18 @@ export class Session {
     const endWindow = kernel === undefined ? () => {} : this.followWindow(kernel);
     const stream = this.ports?.[0] ?? this.console, all = [this.console, ...(this.ports ?? [])];
     const isClosed = (): boolean => all.some((s) => s.closed);
-    const pacer = new Pacer(target, { machine, clock: options.clock, stopped: () => this.leaving || isClosed(), paused: () => this.debugging });
+    const ddb = this.ddb, engine = machine.hart.engine;
+    if (engine !== null) engine.hostMs = () => performance.now();
+    // The end of a slice is a fair moment to look where the guest is.
+    const sampled: Runnable = kernel === undefined || ddb === null ? target : {
+      run: (maxInsns, skipLimitNs) => {
+        const why = kernel.run(maxInsns, skipLimitNs);
+        if (why === "budget") ddb.profile.sample();
+        return why;
+      },
+      nextEventNs: () => kernel.nextEventNs(),
+    };
+    const pacer = new Pacer(sampled, { machine, clock: options.clock, stopped: () => this.leaving || isClosed(), paused: () => this.debugging });
     this.pacer = pacer;
     this.input.onReadable = () => {
       stream.onReadable?.();
@@ -126,7 +145,8 @@ export class Session {
     const restore = (): void => this.input.stop();
     process.once("exit", restore);
     for (const signal of ["SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(signal === "SIGTERM" ? 143 : 129));
-    const started = process.hrtime.bigint();
+    const started = process.hrtime.bigint(), overhead = flag(line, "json") ? new OverheadPeak(machineMemory(machine)) : null;
+    const looking = overhead === null ? undefined : setInterval(() => overhead.look(), LOOK_MS).unref();
     this.input.start();
     try {
       const how = await pacer.run();
@@ -135,12 +155,14 @@ export class Session {
         return EXIT_PANIC;
       }
       const code = how === "halted" ? machine.halted?.code ?? 0 : isClosed() ? EXIT_PIPE : 0;
-      if (flag(line, "json")) {
-        const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n);
-        process.stderr.write(`${JSON.stringify({ exit: code, how, instructions: machine.hart.instret, virtualNs: machine.clock.now, hostMs, engine: machine.hart.engine?.stats })}\n`);
+      if (overhead !== null) {
+        const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n), now = overhead.count(), { instret } = machine.hart;
+        const memory = { ...now, peakOverheadBytes: overhead.peakBytes };
+        process.stderr.write(`${JSON.stringify({ exit: code, how, instructions: instret, virtualNs: machine.clock.now, hostMs, engine: engine?.stats, memory })}\n`);
       }
       return code & 0xff;
     } finally {
+      clearInterval(looking);
       endWindow();
       restore();
       process.removeListener("exit", restore);

@@ -1,6 +1,6 @@
 // ddb's prompt on the terminal of a session: a line editor of its own, because the guest's terminal is in raw mode.
 import type { Kernel } from "../../kernel/kernel.ts";
-import { DdbError, ddbCommand } from "./commands.ts";
+import { Ddb, DdbError } from "./commands.ts";
 
 const CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, ENTER = 13, NEWLINE = 10, CTRL_U = 21, ESCAPE = 27, DELETE = 127, PROMPT = "ddb> ";
 
@@ -12,13 +12,13 @@ export interface ConsoleActions {
 }
 
 export class DdbConsole {
-  private readonly kernel: Kernel;
+  private readonly ddb: Ddb;
   private readonly actions: ConsoleActions;
   private line = "";
   private escape = false;
 
-  constructor(kernel: Kernel, actions: ConsoleActions) {
-    this.kernel = kernel;
+  constructor(kernel: Kernel, actions: ConsoleActions, ddb = new Ddb(kernel)) {
+    this.ddb = ddb;
     this.actions = actions;
   }
 
@@ -68,7 +68,7 @@ export class DdbConsole {
 
   private answer(line: string): string[] {
     try {
-      return ddbCommand(this.kernel, line);
+      return this.ddb.command(line);
     } catch (e) {
       if (e instanceof DdbError) return [e.message];
       // A question must never end the machine, whatever state the kernel is in.

@@ -1,0 +1,55 @@
+// ddb's command about the translator: what is translated, how much of the guest's time it covers, and what it takes.
+import { RAM_OFFSET } from "../../emu/hart/layout.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { type MachineMemory, memoryFigures } from "../host/memory.ts";
+import { columns, type Command, type Context, plural } from "./format.ts";
+
+const HOTTEST = 12, MIB = 1 << 20;
+
+const percent = (part: number, whole: number): string => (whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)} %`);
+const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
+const mib = (bytes: number | null): string => (bytes === null ? "not known here" : `${(bytes / MIB).toFixed(1)} MiB`);
+
+/** Where the RAM of a machine lies. */
+export function machineMemory(machine: { readonly hart: { readonly memory: WebAssembly.Memory }; readonly ram: { readonly size: number } }): MachineMemory {
+  return { buffer: machine.hart.memory.buffer, ramOffset: RAM_OFFSET, ramBytes: machine.ram.size };
+}
+
+function translatorLines(kernel: Kernel): string[] {
+  const { engine, code } = kernel.machine.hart;
+  if (engine === null) return ["everything is interpreted", `decoded: ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`];
+  const r = engine.report(), s = engine.stats, perModule = s.modules === 0 ? 0 : s.regions / s.modules, entries = s.verified + s.refused;
+  const mode = engine.checker !== null ? "check: every entry is compared with the interpreter" : `jit: interpreter, then translation after ${r.hotJumps} jumps to a place`;
+  return [
+    mode,
+    `now       ${plural(r.regions, "region")} of ${r.insns} instructions on ${plural(r.pages, "page")}; ${kib(r.wasmBytes)} of wasm, ` +
+      `${r.insns === 0 ? "-" : (r.wasmBytes / r.insns).toFixed(1)} bytes an instruction; ${r.queued} queued`,
+    `ever      ${plural(s.regions, "region")}, ${s.translatedInsns} instructions, ${plural(s.modules, "module")} of ${perModule.toFixed(1)} regions, ${kib(s.wasmBytes)} of wasm` +
+      `${s.compileMs > 0 ? `, built in ${s.compileMs.toFixed(0)} ms` : ""}`,
+    `dropped   ${plural(s.drops, "region")}, everything ${plural(s.flushes, "time")}`,
+    `cells     ${r.cells} of ${r.cellsMax} (${percent(r.cells, r.cellsMax)}), functions ${r.slots} of ${r.slotsMax} (${percent(r.slots, r.slotsMax)})`,
+    `stamps    ${s.verified} of ${entries} checks after a change of mapping held (${percent(s.verified, entries)})`,
+    `decoded   ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`,
+  ];
+}
+
+function profileLines({ kernel, profile }: Context): string[] {
+  if (profile === null || profile.samples === 0) return ["no samples: the guest has not used up a slice of instructions yet"];
+  const hot = profile.hottest(HOTTEST), { samples, translated } = profile;
+  const share = kernel.machine.hart.engine === null ? "" : `, ${percent(translated, samples)} of them in translated code`;
+  return [`${plural(samples, "sample")} of the pc, at the ends of slices${share}`,
+    ...columns([["samples", "share", "function", "file"], ...hot.map((h) => [h.samples, percent(h.samples, samples), h.name, h.file])])];
+}
+
+function memoryLines(kernel: Kernel): string[] {
+  const f = memoryFigures(machineMemory(kernel.machine));
+  return [
+    `memory    ${mib(f.rssBytes)} resident: guest RAM ${mib(f.guestRamBytes)}, all else ${mib(f.overheadBytes)}`,
+    `          of that tables before RAM ${mib(f.tablesBytes)}, machine code ${mib(f.machineCodeBytes)}, JavaScript heap ${mib(f.jsHeapBytes)}`,
+  ];
+}
+
+export const ENGINE_COMMANDS: readonly Command[] = [
+  { name: "engine", args: "", help: "the translator: regions, cells, its share of the guest's time, the hottest functions, memory",
+    run: (c) => [...translatorLines(c.kernel), ...memoryLines(c.kernel), ...profileLines(c)] },
+];
