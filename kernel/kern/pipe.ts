@@ -6,7 +6,7 @@
 // readers is EPIPE (and SIGPIPE, which the system call sends), a read without writers is the end. Progress of a long write is in
 // its uio and in the ring: nothing is held over a sleep. Pages will be lent past the ring by uvm_loan; what is here stays for
 // short transfers.
-import { EAGAIN, EBUSY, EINTR, EINVAL, ENXIO, EPERM, EPIPE, ERESTART } from "../lib/errno.ts";
+import { EAGAIN, EBUSY, EINTR, EINVAL, ENOMEM, ENXIO, EPERM, EPIPE, ERESTART } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { type Uio, uiomove } from "../uvm/uio.ts";
 import type { Attr, Vnode } from "../vfs/vnode.ts";
@@ -20,6 +20,8 @@ import type { Thread } from "./proc.ts";
 import { argOut } from "./ioctlarg.ts";
 
 export const PIPE_BUF = 4096, PIPE_CAPACITY = 65536, PIPE_CAPACITY_MAX = 1 << 20;
+/** Not even the superuser gets more: the ring is memory of the host. */
+const PIPE_CAPACITY_LIMIT = 1 << 26;
 const F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032, FIONREAD = 0x541b, PAGE = 4096;
 
 export class Pipe {
@@ -248,13 +250,15 @@ class PipeOps implements FileOps {
     };
   }
 
-  fcntl(f: OpenFile, cmd: number, arg: number): number {
+  fcntl(f: OpenFile, cmd: number, arg: number, t: Thread): number {
     const p = pipeOf(f);
     if (cmd === F_GETPIPE_SZ) return p.ring.length;
     if (cmd !== F_SETPIPE_SZ || arg < 0) return -EINVAL;
     const capacity = Math.max(PAGE, 2 ** Math.ceil(Math.log2(Math.max(1, arg))));
-    if (capacity > PIPE_CAPACITY_MAX) return -EPERM;
-    if (capacity < p.count) return -EBUSY;
+    if (capacity > PIPE_CAPACITY_MAX && !t.proc.cred.isRoot) return -EPERM;
+    // Linux counts pages in use, not bytes.
+    if (capacity < Math.ceil(p.count / PAGE) * PAGE) return -EBUSY;
+    if (capacity > PIPE_CAPACITY_LIMIT) return -ENOMEM;
     p.resize(capacity);
     this.left(p);
     return capacity;

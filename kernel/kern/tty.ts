@@ -45,6 +45,8 @@ export class Tty implements ControllingTty {
   session: Session | null = null;
   foreground: Pgrp | null = null;
   isHungUp = false;
+  /** TIOCEXCL: only the superuser may open it. */
+  isExclusive = false;
   readonly pollers = new PollQueue();
   /** The device may send again what it held back: the queue has room. */
   onRoom: (() => void) | null = null;

@@ -1,5 +1,5 @@
 // Open files that are terminals, and the ioctl requests of terminals. f.data is the Tty.
-import { EFAULT, EINVAL, EIO, ENOTTY, ENXIO, EPERM, ERESTART, ESRCH } from "../lib/errno.ts";
+import { EBUSY, EFAULT, EINVAL, EIO, ENOTTY, ENXIO, EPERM, ERESTART, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyin, copyout, type Uio, uiomove } from "../uvm/uio.ts";
 import type { Attr, Vnode } from "../vfs/vnode.ts";
@@ -102,6 +102,7 @@ function ttyAttr(tty: Tty): Attr {
  */
 export function openTty(_k: Kern, tty: Tty, vnode: Vnode | null, flags: number, t: Thread | null, mayControl = true): OpenFile | number {
   if (tty.isHungUp) return -EIO;
+  if (tty.isExclusive && t && !t.proc.cred.isRoot) return -EBUSY;
   const session = t?.proc.pgrp.session;
   if (t && session && mayControl && (flags & O_NOCTTY) === 0 && session.leader === t.proc && !session.tty && !tty.session) {
     tty.attach(session, t.proc.pgrp);
@@ -140,7 +141,10 @@ function* ttyIoctl(tty: Tty, cmd: number, arg: number, t: Thread): KGen<number> 
     case TCXONC: return flow(tty, arg, t);
     case TCSBRK: case TCSBRKP: return tty.checkForeground(t, SIGTTOU);
     case TIOCSTI: return yield* typeFor(tty, arg, t);
-    case TIOCEXCL: case TIOCNXCL: case TIOCSETD: return 0;
+    case TIOCEXCL: case TIOCNXCL:
+      tty.isExclusive = cmd === TIOCEXCL;
+      return 0;
+    case TIOCSETD: return yield* setDiscipline(arg, t);
     default: return -ENOTTY;
   }
 }
@@ -215,6 +219,12 @@ function flow(tty: Tty, what: number, t: Thread): number {
   if (what === 0) tty.stop();
   else if (what === 1) tty.restart();
   return 0;
+}
+
+/** TIOCSETD: there is one line discipline, number 0. */
+function* setDiscipline(va: number, t: Thread): KGen<number> {
+  const bytes = new Uint8Array(4), { map } = t.proc.vmspace, error = yield* copyin(map.uvm, map, va, bytes);
+  return error < 0 ? error : bytes.some((b) => b !== 0) ? -EINVAL : 0;
 }
 
 /** TIOCSTI: a byte as if it had been typed. */

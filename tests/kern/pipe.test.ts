@@ -1,9 +1,10 @@
 // Pipes without programs: how much goes in, what is not torn, who waits and who is woken, and what poll says at each edge.
+import { Cred } from "../../kernel/kern/cred.ts";
 import {
   type OpenFile, O_NONBLOCK, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM,
 } from "../../kernel/kern/file.ts";
 import { PIPE_BUF, PIPE_CAPACITY, PIPE_CAPACITY_MAX } from "../../kernel/kern/pipe.ts";
-import { EAGAIN, EBUSY, EINTR, EINVAL, EPERM, EPIPE } from "../../kernel/lib/errno.ts";
+import { EAGAIN, EBUSY, EINTR, EINVAL, ENOMEM, EPERM, EPIPE } from "../../kernel/lib/errno.ts";
 import { KernBox } from "../helpers/kernbox.ts";
 import { randomOf } from "../helpers/fsbox.ts";
 import { assert, suite } from "../helpers/suite.ts";
@@ -141,7 +142,9 @@ test("poll of the writing end: OUT while a page of room is left, ERR when nobody
 });
 
 test("F_SETPIPE_SZ rounds up to a power of two of pages, keeps what is queued, and lets waiting writers in", () => {
-  const [r, w] = pipe(), set = (n: number): number => w.ops.fcntl!(w, F_SETPIPE_SZ, n), get = (): number => r.ops.fcntl!(r, F_GETPIPE_SZ, 0);
+  const [r, w] = pipe(), root = box.init.mainThread, user = box.child().mainThread;
+  user.proc.cred = new Cred(1000);
+  const set = (n: number, t = user): number => w.ops.fcntl!(w, F_SETPIPE_SZ, n, t), get = (): number => r.ops.fcntl!(r, F_GETPIPE_SZ, 0, user);
   assert.is(get(), PIPE_CAPACITY);
   assert.equal([0, 1, 4096, 4097, 12288].map((n) => [set(n), get()]), [[4096, 4096], [4096, 4096], [4096, 4096], [8192, 8192], [16384, 16384]]);
   assert.equal([set(-1), get()], [-EINVAL, 16384]);
@@ -157,6 +160,10 @@ test("F_SETPIPE_SZ rounds up to a power of two of pages, keeps what is queued, a
   assert.ok(box.read(r) === bytes(1000, "a") + bytes(15_000, "b") + bytes(2000, "c"));
   assert.is(set(PIPE_CAPACITY_MAX), PIPE_CAPACITY_MAX);
   assert.is(set(PIPE_CAPACITY_MAX + 1), -EPERM);
+  assert.equal([set(PIPE_CAPACITY_MAX + 1, root), set(2 ** 30, root), get()], [2 * PIPE_CAPACITY_MAX, -ENOMEM, 2 * PIPE_CAPACITY_MAX]);
+  const [r2, w2] = pipe(), resize = (n: number): number => r2.ops.fcntl!(r2, F_SETPIPE_SZ, n, user);
+  box.write(w2, bytes(4097));
+  assert.equal([resize(4096), resize(8192)], [-EBUSY, 8192]);
 });
 
 test("both ends are one pipe of mode 0600, and say so in /proc", () => {

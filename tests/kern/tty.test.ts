@@ -1,4 +1,5 @@
 // The terminal's line discipline without a device: editing and echo, mappings, signals, raw reads, flow control, job control.
+import { Cred } from "../../kernel/kern/cred.ts";
 import { type OpenFile, O_NOCTTY, O_NONBLOCK, O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../../kernel/kern/file.ts";
 import type { Process } from "../../kernel/kern/proc.ts";
 import { SIG_IGN, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH } from "../../kernel/kern/sigset.ts";
@@ -8,7 +9,7 @@ import {
 } from "../../kernel/kern/termios.ts";
 import { openTty } from "../../kernel/kern/ttyops.ts";
 import { Tty, TTY_QUEUE } from "../../kernel/kern/tty.ts";
-import { EAGAIN, EINTR, EIO, ENOTTY, EPERM, ESRCH } from "../../kernel/lib/errno.ts";
+import { EAGAIN, EFAULT, EINTR, EINVAL, EIO, ENOTTY, EPERM, ESRCH } from "../../kernel/lib/errno.ts";
 import { latin1, toBytes } from "../../kernel/uvm/uio.ts";
 import { KernBox, USER_VA } from "../helpers/kernbox.ts";
 import { assert, suite } from "../helpers/suite.ts";
@@ -374,6 +375,20 @@ test("modes come back as they were set; TCFLSH drops input; TIOCSTI types", () =
     assert.is(box.ioctl(TIOCSTI), 0);
   }
   assert.is(box.now, "hi\n");
+});
+
+test("TIOCEXCL keeps others out, TIOCSETD knows one line discipline, TIOCSTI is for the session and the superuser", () => {
+  const box = new TtyBox(), EXCL = 0x540c, NXCL = 0x540d, SETD = 0x5423, user = box.child();
+  user.cred = new Cred(1000);
+  const opens = (p: Process): boolean => typeof openTty(box.k, box.tty, null, O_RDWR, p.mainThread) === "object";
+  assert.equal([box.ioctl(EXCL), opens(user), opens(box.me), box.ioctl(NXCL), opens(user)], [0, false, true, 0, true]);
+  box.poke(USER_VA, Int32Array.of(0));
+  assert.is(box.ioctl(SETD), 0);
+  box.poke(USER_VA, Int32Array.of(5));
+  assert.equal([box.ioctl(SETD), box.ioctl(SETD, 8)], [-EINVAL, -EFAULT]);
+  const stranger = box.child(box.me, true);
+  stranger.cred = new Cred(1000);
+  assert.is(box.ioctl(TIOCSTI, USER_VA, stranger), -EPERM);
 });
 
 test("a line that is gone: reads end, writes fail, the session hears of it", () => {
