@@ -22,6 +22,7 @@ export interface BootState {
   rom: BootRom;
   /** Physical address of HTIF's `tohost`, when the kernel has that symbol. */
   tohostPa: number | null;
+  fromhostPa: number | null;
   /** Physical end of what was loaded. */
   endPa: number;
   /** The kernel's file, for its symbols; null for raw images. */
@@ -64,10 +65,13 @@ export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | n
   }
   const info = new DataView(new ArrayBuffer(48));
   [DYNAMIC_MAGIC, DYNAMIC_VERSION, second?.entry ?? 0, NEXT_MODE_S, 0, 0].forEach((value, i) => info.setUint32(8 * i, value, true));
-  const system = second ?? loaded, tohost = system.elf?.symbol("tohost") ?? null;
+  const system = second ?? loaded, physicalOf = (name: string): number | null => {
+    const va = system.elf?.symbol(name) ?? null;
+    return va === null ? null : physical(system.elf!, va);
+  };
   return {
     entry: loaded.entry, dynamicInfoPa: ROM_BASE, rom: new BootRom(new Uint8Array(info.buffer)), elf: system.elf,
-    tohostPa: tohost === null ? null : physical(system.elf!, tohost), endPa: Math.max(loaded.endPa, second?.endPa ?? 0),
+    tohostPa: physicalOf("tohost"), fromhostPa: physicalOf("fromhost"), endPa: Math.max(loaded.endPa, second?.endPa ?? 0),
   };
 }
 

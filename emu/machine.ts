@@ -242,7 +242,7 @@ export class Machine implements PowerSwitch {
       entry = boot.entry;
       a2 = boot.dynamicInfoPa;
       if (boot.tohostPa !== null) {
-        const htif = new Htif(ram, boot.tohostPa, this, config.console);
+        const htif = new Htif(ram, boot.tohostPa, boot.fromhostPa, this, config.console);
         hart.watch(boot.tohostPa, () => htif.look());
       }
     }
