@@ -14,9 +14,9 @@ import {
   CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CONTEXTS, ENTRY_CELLS, ENTRY_OF_BIAS, EPOCH, LEFT, PAGE_RECORDS, PC,
   PROFILE_BIAS, RAM_OFFSET, RECORD,
 } from "../hart/layout.ts";
-import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
+import { OP_CROSS, OP_DECODE, OP_ENTER } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
-import { FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, DEPTH_BITS, VERIFY_DONE } from "./core.ts";
+import { DEPTH_BITS, FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, type Region } from "./region.ts";
 import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
@@ -55,8 +55,6 @@ export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.E
 /** A region that was translated. */
 interface Translation {
   readonly va: number;
-  readonly insns: number;
-  readonly wasmBytes: number;
   readonly slot: number;
   readonly pages: Region["pages"];
   readonly cells: { readonly record: number; readonly cell: number }[];
@@ -151,8 +149,8 @@ export class Engine implements CodeSource {
 
   // ---- what the core calls ----
 
-  /** The record at this address has become hot. */
-  hot(_record: number): void {
+  /** The code at pc has become hot. */
+  hot(): void {
     const va = this.pc(), ramPage = this.map.codePage(Math.floor(va / 4096) * 4096);
     if (ramPage < 0) return;
     this.queue.push({ va, ramPage });
@@ -176,7 +174,7 @@ export class Engine implements CodeSource {
     // Code that is here to stay is translated as it is mapped here.
     this.drop(t);
     this.translate([va]);
-    return this.u16[record >> 1] === OP_ENTER ? 1 : 0;
+    return this.u16[record >> 1] === OP_ENTER && this.checker === null ? 1 : 0;
   }
 
   /** Runs a region both ways, if the budget lets it begin. => 2: it ran, go on at pc; 0: the interpreter goes on */
@@ -187,7 +185,7 @@ export class Engine implements CodeSource {
 
   // ---- translating ----
 
-  /** Translates what is hot, a batch at most. */
+  /** Translates what is hot, in modules of one batch each. */
   work(): void {
     if (this.dropOneIn > 0) this.dropAtRandom();
     if (this.queue.length === 0) return;
@@ -233,14 +231,14 @@ export class Engine implements CodeSource {
     regions.forEach((r, i) => { if (!links.has(r.entryVa)) links.set(r.entryVa, { fn: own + i, cellAt: CELLS + firstCells[i]! * CELL, entry: 0 }); });
     const bodies = regions.map((r, i) => {
       const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
-      return translateRegion(r, { ...this.host, link, record: (va) => this.recordOf(va) });
+      return translateRegion(r, { ...this.host, link, record: (va) => this.decoded(va) });
     });
     bodies.forEach((b, i) => m.addFunction(REGION_PARAMS, REGION_RESULTS, b.emitter, nameOf(regions[i]!, i)));
     const bytes = m.bytes();
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core, ...linked } });
     this.stats.modules++;
     this.stats.wasmBytes += bytes.length;
-    regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
+    regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number));
     this.stats.compileMs += this.hostMs() - began;
   }
 
@@ -257,11 +255,11 @@ export class Engine implements CodeSource {
     }
   }
 
-  private install(region: Region, firstCell: number, needs: Int32Array, f: () => number, wasmBytes: number): void {
+  private install(region: Region, firstCell: number, needs: Int32Array, f: () => number): void {
     for (const p of region.pages) this.code.recordsOf(p.ramPage);
     // A cell that is checked at each entry is never stamped.
     const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
-    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], refusals: 0 };
+    const t: Translation = { va: region.entryVa, slot, pages: region.pages, cells: [], refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
       const { va } = region.blocks[id]!, record = this.recordOf(va);
@@ -390,6 +388,14 @@ export class Engine implements CodeSource {
   private pcOf(cell: number): number {
     const at = (CELLS + cell * CELL + CELL_PC) >> 2;
     return this.i32[at + 1]! * TWO32 + (this.i32[at]! >>> 0);
+  }
+
+  /** The record of an instruction of a region, ready to be interpreted; -1 of one across two pages, which is decoded each time. */
+  private decoded(va: number): number {
+    const record = this.recordOf(va);
+    if (record < 0) throw new Error(`jit: the code at 0x${va.toString(16)} went away while it was translated`);
+    if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
+    return this.u16[record >> 1] === OP_CROSS ? -1 : record;
   }
 
   /** The record of an address that is mapped now, or -1. */

@@ -3,7 +3,7 @@
 //
 //   code bytes --decode--> instructions by address --leaders--> blocks --edges by address--> region
 //
-// Only pages that the hart has fetched from lately are entered: nothing here walks page tables or raises faults.
+// Only code that has run and that the hart could fetch now is followed: nothing here raises faults or sets A bits.
 import { isPunted, type InsnShape, shapeOf } from "./shape.ts";
 import { decode, type Decoded, isCompressed, newDecoded, rowNamed } from "../isa/table.ts";
 

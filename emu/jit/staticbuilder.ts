@@ -35,7 +35,7 @@ export interface Frame {
   sharedCheck(): { group: Group; local: number; isFirst: boolean } | null;
   /** Where accesses off a base register remember their page, or null when it moves too much. */
   steadyPage(base: number, store: boolean): PageCache | null;
-  /** The present instruction's record. */
+  /** The present instruction's decoded record, or -1. */
   record(): number;
   readonly floatFunction: number;
   /** Instructions of the block from this one on. */
@@ -269,13 +269,14 @@ export class StaticBuilder extends WasmBuilder implements Builder {
 
   /** Done exactly by TypeScript, in place: operands and result go through the hart's block. */
   coldFloat(op: number): void {
-    const { e, frame, insn } = this, { shape } = insn;
+    const { e, frame, insn } = this, { shape } = insn, record = frame.record();
+    if (record < 0) return this.leave();
     const putF = (r: number) => e.i32(0).get(frame.fLocal(r)).mem("f64.store", frame.hart + F0 + 8 * r);
     if (shape.readsF1) putF(insn.rs1);
     if (shape.readsF2) putF(insn.rs2);
     if (shape.readsF3) putF(insn.rs3);
     if (shape.readsX1 && insn.rs1 !== 0) e.i32(0).get(frame.xLocal(insn.rs1)).mem("i64.store", frame.hart + X0 + 8 * insn.rs1);
-    e.i32(op).i32(frame.record()).call(frame.floatFunction);
+    e.i32(op).i32(record).call(frame.floatFunction);
     e.hint(false);
     e.if();
     this.leave();

@@ -40,12 +40,15 @@ export interface HostBlock {
   readonly fusedMadd: boolean;
   /** How a call to an address may go without a look-up, or null. */
   link(va: number): Link | null;
-  /** The record of an instruction. */
+  /** The decoded record of an instruction, or -1: it has none that lasts. */
   record(va: number): number;
 }
 
 /** A callee: its function in the module, the cell that must be stamped with the epoch (-1: none), CELL_ENTRY of it. */
 export interface Link { readonly fn: number; readonly cellAt: number; readonly entry: number }
+
+/** Code that stores what is dirty and leaves: to other code at local pc, or to the interpreter with the result in local label. */
+interface Exit { readonly depth: number; readonly x: number; readonly f: number; readonly isStop: boolean }
 
 class RegionEmitter implements Frame {
   readonly e = new Emitter(3);
@@ -70,8 +73,9 @@ class RegionEmitter implements Frame {
   private readonly targets = new Map<number, Target>();
   /** Heads that close the loops around the present place: a jump to one is a jump back. */
   private readonly inner = new Set<number>();
-  /** Labels that are open. */
-  private depth = 0;
+  /** Ways out that store the same registers share their code; the first is the innermost of the labels around the body. */
+  private readonly exits: Exit[] = [];
+  private readonly exitOf = new Map<string, Exit>();
   // Where emission stands: the block, its instruction, and what is dirty before it.
   private block!: Block;
   private at = 0;
@@ -122,9 +126,11 @@ class RegionEmitter implements Frame {
     this.prologue();
     this.sequence(this.parts, this.region.entries, -1);
     e.op("unreachable");
+    for (const exit of this.exits) this.emitExit(exit);
     // Locals begin as 0, which is a page; what the body needs is known now, so it goes in front.
     const front = new Emitter(0);
     for (const { page } of this.pageCaches.values()) front.i64(1n).set(page);
+    for (const _ of this.exits) front.block();
     e.prepend(front);
     return e;
   }
@@ -167,7 +173,7 @@ class RegionEmitter implements Frame {
    * => next: the block that control falls to behind the sequence, or -1
    */
   private sequence(parts: readonly Part[], heads: readonly number[], next: number): void {
-    const { e } = this, first = heads.length > 1 ? 0 : 1, base = this.depth;
+    const { e } = this, first = heads.length > 1 ? 0 : 1, base = e.depth;
     const saved = new Map<number, Target | undefined>();
     const aim = (block: number, target: Target): void => {
       if (!saved.has(block)) saved.set(block, this.targets.get(block));
@@ -177,16 +183,12 @@ class RegionEmitter implements Frame {
     for (let k = parts.length - 1; k >= first; k--) {
       const these = this.headsOf(parts[k]!);
       e.block();
-      this.depth++;
       // The head that closes the loop around is reached by the loop's own label.
-      for (const b of these) if (!this.inner.has(b)) aim(b, { depth: this.depth, select: these.length > 1 });
+      for (const b of these) if (!this.inner.has(b)) aim(b, { depth: e.depth, select: these.length > 1 });
     }
     if (heads.length > 1) this.dispatch(parts, heads, base);
     parts.forEach((part, k) => {
-      if (k >= first) {
-        e.op("end");
-        this.depth--;
-      }
+      if (k >= first) e.op("end");
       const following = k + 1 < parts.length ? this.headsOf(parts[k + 1]!) : [];
       const falls = k + 1 < parts.length ? (following.length === 1 ? following[0]! : -1) : next;
       if (part.heads === null) this.emitBlock(this.region.blocks[part.block]!, falls);
@@ -207,7 +209,7 @@ class RegionEmitter implements Frame {
     const { e } = this, limit = Math.max(...heads) + 1, depths: number[] = new Array(limit).fill(0);
     parts.forEach((part, k) => this.headsOf(part).forEach((b) => {
       // Block k was opened at base + parts.length - k.
-      if (heads.includes(b)) depths[b] = this.depth - (base + parts.length - k);
+      if (heads.includes(b)) depths[b] = e.depth - (base + parts.length - k);
     }));
     e.get(this.label).brTable(depths, depths[heads[0]!]!);
   }
@@ -215,15 +217,13 @@ class RegionEmitter implements Frame {
   private emitLoop(part: Part, heads: readonly number[], next: number): void {
     const { e } = this, { cut } = part, saved = this.targets.get(cut);
     e.loop();
-    this.depth++;
-    this.targets.set(cut, { depth: this.depth, select: heads.length > 1 });
+    this.targets.set(cut, { depth: e.depth, select: heads.length > 1 });
     this.inner.add(cut);
     this.sequence(part.parts, heads, next);
     this.inner.delete(cut);
     if (saved === undefined) this.targets.delete(cut);
     else this.targets.set(cut, saved);
     e.op("end");
-    this.depth--;
   }
 
   // ---- blocks ----
@@ -284,9 +284,30 @@ class RegionEmitter implements Frame {
     this.stop(this.block.insns[this.at]!.va, RESULT_PUNT);
   }
 
+  /** Leaves at an address: to the interpreter, with a result. */
   private stop(va: number, result: number): void {
-    this.spill(this.dirtyX, this.dirtyF);
-    this.e.i64(BigInt(va)).get(LEFT_ARG).call(CORE_STOP).i32(result).op("return");
+    this.e.i64(BigInt(va)).set(this.pc).i32(result).set(this.label);
+    this.out(true);
+  }
+
+  /** Branches to the exit that stores what is dirty. */
+  private out(isStop: boolean): void {
+    const { dirtyX: x, dirtyF: f } = this, key = `${x} ${f} ${isStop}`;
+    let exit = this.exitOf.get(key);
+    if (exit === undefined) {
+      exit = { depth: -this.exits.length, x, f, isStop };
+      this.exits.push(exit);
+      this.exitOf.set(key, exit);
+    }
+    this.e.br(this.e.depth - exit.depth);
+  }
+
+  private emitExit({ x, f, isStop }: Exit): void {
+    const { e } = this;
+    e.op("end");
+    this.spill(x, f);
+    if (isStop) e.get(this.pc).get(LEFT_ARG).call(CORE_STOP).get(this.label).op("return");
+    else this.leave();
   }
 
   private emitEnd(block: Block, next: number): void {
@@ -294,9 +315,9 @@ class RegionEmitter implements Frame {
     switch (block.end) {
       case END_FALL:
         if (block.skipped.length > 0) this.emitSkipped(block.skipped, jump);
-        return this.edge(block.targets[0]!, next, 0);
+        return this.edge(block.targets[0]!, next);
       case END_PUNT: return this.stop(block.endVa, RESULT_PUNT);
-      case END_JUMP: return this.edge(block.targets[0]!, next, 0);
+      case END_JUMP: return this.edge(block.targets[0]!, next);
       case END_BRANCH: {
         if (jump?.kind !== "branch") throw new Error("jit: a branch did not branch");
         return this.emitBranch(block, next, jump.cond.bytes);
@@ -336,13 +357,13 @@ class RegionEmitter implements Frame {
   private emitBranch(block: Block, next: number, cond: readonly number[]): void {
     const { e } = this, [taken, fall] = block.targets as [number, number], target = this.plainTarget(taken);
     e.raw(cond);
-    if (target !== null) e.brIf(this.depth - target.depth);
+    if (target !== null) e.brIf(e.depth - target.depth);
     else {
       e.if();
-      this.edge(taken, -1, 1);
+      this.edge(taken, -1);
       e.op("end");
     }
-    this.edge(fall, next, 0);
+    this.edge(fall, next);
   }
 
   /** The label of a block that one branch instruction reaches. */
@@ -351,19 +372,18 @@ class RegionEmitter implements Frame {
     return target === undefined || target.select ? null : target;
   }
 
-  /** Goes to an address: a block of the region or out. `extra` labels are open besides. => next: what control falls to here */
-  private edge(va: number, next: number, extra: number): void {
+  /** Goes to an address: a block of the region or out. => next: what control falls to here */
+  private edge(va: number, next: number): void {
     const { e } = this, b = this.byVa.get(va);
     if (b === undefined) {
-      this.spill(this.dirtyX, this.dirtyF);
       e.i64(BigInt(va)).set(this.pc);
-      return this.leave();
+      return this.out(false);
     }
     if (b.id === next) return;
     const target = this.targets.get(b.id);
     if (target === undefined) throw new Error(`jit: no label for the block at ${va.toString(16)}`);
     if (target.select) e.i32(b.id).set(this.label);
-    e.br(this.depth + extra - target.depth);
+    e.br(e.depth - target.depth);
   }
 
   /** On to local pc, by another region or the interpreter; what was dirty is stored. */
@@ -386,7 +406,7 @@ class RegionEmitter implements Frame {
     e.hint(false);
     e.if().get(LEFT_ARG).op("return").op("end");
     this.load(site.id);
-    this.edge(retVa, next, 0);
+    this.edge(retVa, next);
   }
 
   /** The call itself. Leaves its result in `left`, and on the stack. => what is dirty is stored; one call may nest at least */
@@ -425,20 +445,19 @@ class RegionEmitter implements Frame {
       const low = Math.min(...vas), count = (Math.max(...vas) - low) / 2 + 1;
       if (count <= TABLE_MAX) this.emitSwitch(vas, low, count);
     }
-    this.spill(this.dirtyX, this.dirtyF);
-    this.leave();
+    this.out(false);
   }
 
   /** A jump by address: br_table over the halfwords between the lowest and the highest target. */
   private emitSwitch(vas: readonly number[], low: number, count: number): void {
     const { e } = this, selecting = vas.filter((va) => this.targets.get(this.byVa.get(va)!.id)!.select);
     // Heads that need the label set get a trampoline each.
-    const trampolines = new Map(selecting.map((va, i) => [va, i] as const)), extra = trampolines.size + 1;
-    for (let i = 0; i < extra; i++) e.block();
+    const trampolines = new Map(selecting.map((va, i) => [va, i] as const));
+    for (let i = 0; i <= trampolines.size; i++) e.block();
     const depths: number[] = new Array(count).fill(0);
     for (const va of vas) {
       const t = trampolines.get(va);
-      depths[(va - low) / 2] = t !== undefined ? 1 + t : this.depth + extra - this.targets.get(this.byVa.get(va)!.id)!.depth;
+      depths[(va - low) / 2] = t !== undefined ? 1 + t : e.depth - this.targets.get(this.byVa.get(va)!.id)!.depth;
     }
     // Too far away becomes the last number, which is none of them.
     e.get(this.pc).i64(BigInt(low)).op("i64.sub").i64(1n).op("i64.shr_u").i64(BigInt(count));
@@ -447,12 +466,11 @@ class RegionEmitter implements Frame {
     // Innermost block ended: the default skips the trampolines, which end in this order.
     e.op("end");
     if (trampolines.size > 0) {
-      this.spill(this.dirtyX, this.dirtyF);
-      this.leave();
-      selecting.forEach((va, i) => {
+      this.out(false);
+      for (const va of selecting) {
         e.op("end");
-        this.edge(va, -1, extra - 2 - i);
-      });
+        this.edge(va, -1);
+      }
     }
   }
 }

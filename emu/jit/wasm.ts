@@ -92,13 +92,15 @@ export function sleb(out: number[], value: bigint): void {
   }
 }
 
-/** Collects the body of one function. Depth of nested blocks is the caller's matter. */
+/** Collects the body of one function. */
 export class Emitter {
   readonly bytes: number[] = [];
   /** Offsets of conditional branches, and whether they are likely taken. */
   private readonly hints: { at: number; likely: boolean | null }[] = [];
   private readonly locals: WasmType[] = [];
   private readonly paramCount: number;
+  /** Labels that are open: those of block, loop and if. */
+  depth = 0;
 
   constructor(paramCount: number) {
     this.paramCount = paramCount;
@@ -111,6 +113,7 @@ export class Emitter {
   }
 
   op(name: Op): this {
+    if (name === "end") this.depth--;
     this.bytes.push(OPCODES[name]);
     return this;
   }
@@ -197,11 +200,13 @@ export class Emitter {
   }
 
   block(type: WasmType | 0 = 0): this {
+    this.depth++;
     this.bytes.push(0x02, type || VOID);
     return this;
   }
 
   loop(): this {
+    this.depth++;
     this.bytes.push(0x03, VOID);
     return this;
   }
@@ -217,6 +222,7 @@ export class Emitter {
   }
 
   if(type: WasmType | 0 = 0): this {
+    this.depth++;
     this.bytes.push(0x04, type || VOID);
     return this;
   }
@@ -246,7 +252,7 @@ export class Emitter {
     return this;
   }
 
-  /** Puts code without hints in front of all. */
+  /** Puts code without hints in front of all; labels that it opens are outside of those here. */
   prepend(front: Emitter): void {
     const by = front.bytes.length;
     this.bytes.unshift(...front.bytes);

@@ -1,0 +1,166 @@
+// Translated code at its edges: each program runs interpreted and translated, with all of it hot at the second jump, and
+// registers, pc and retired instructions are compared wherever it stops.
+import { Machine, STOP_BUDGET, STOP_TRAP } from "../../../emu/machine.ts";
+import { assemble } from "../../helpers/assembler.ts";
+import { assert, suite } from "../../helpers/suite.ts";
+
+const test = suite("jit");
+const ROOT = 0x100, CODE_VA = 0x10000, CODE_PAGES = 4, DATA_VA = 0x20000, DATA_FRAME = 0x20, PTE_CODE = 0xdf, PTE_DATA = 0xd7;
+const FCSR = 3;
+
+/** User code in the frames from 1, data in two pages from frame DATA_FRAME. */
+class World {
+  readonly m: Machine;
+
+  constructor(source: string, engine: "interp" | "jit", where = CODE_VA) {
+    this.m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, engine, stress: { hotJumps: 2 } });
+    const { hart, ram } = this.m;
+    ram.i32[ROOT * 1024] = pte(ROOT + 1, 1);
+    ram.i32[(ROOT + 1) * 1024] = pte(ROOT + 2, 1);
+    for (let i = 0; i < CODE_PAGES; i++) this.map(CODE_VA + i * 4096, 1 + i, PTE_CODE);
+    for (let i = 0; i < 2; i++) this.map(DATA_VA + i * 4096, DATA_FRAME + i, PTE_DATA);
+    ram.u8.set(assemble(source, where).bytes, 4096 + where - CODE_VA);
+    for (let i = 0; i < CODE_PAGES; i++) hart.codeWritten(0x80001 + i);
+    hart.setSatp(0x80000 + ROOT, 1);
+    hart.pc = where;
+  }
+
+  map(va: number, frame: number, bits: number): void {
+    this.m.ram.i32[(ROOT + 2) * 1024 + (va / 4096) * 2] = frame < 0 ? 0 : pte(frame, bits);
+    this.m.hart.fenceVa(va, -1);
+  }
+
+  state(stop: number): string {
+    const { hart } = this.m;
+    return JSON.stringify({ stop, pc: hart.pc, cause: stop === STOP_TRAP ? hart.cause : 0, retired: hart.instret, fcsr: String(hart.readCsr(FCSR)), x: [...hart.x], f: [...hart.f] });
+  }
+}
+
+const pte = (frame: number, bits: number) => ((frame + 0x80000) << 10) | bits;
+
+/** Runs a program both ways; `serve` is the supervisor at each stop, and says whether to go on. => the machine with translations */
+function both(source: string, serve: (w: World, stop: number, at: number) => boolean, where = CODE_VA, budget = 60): Machine {
+  const worlds = [new World(source, "interp", where), new World(source, "jit", where)] as const;
+  for (let at = 0; ; at++) {
+    const [interpreted, translated] = worlds.map((w) => {
+      const stop = w.m.hart.run(budget);
+      return { state: w.state(stop), more: serve(w, stop, at) };
+    });
+    assert.is(translated!.state, interpreted!.state, `stop ${at}`);
+    if (!interpreted!.more) break;
+  }
+  const { stats } = worlds[1].m.hart.engine!;
+  assert.ok(stats.regions > 0, "something was translated");
+  return worlds[1].m;
+}
+
+/** A supervisor that steps over ecall and ends at ebreak. */
+const overEcall = (w: World, stop: number): boolean => {
+  if (stop === STOP_TRAP && w.m.hart.cause === 8) {
+    w.m.hart.pc += 4;
+    w.m.hart.clearReservation();
+  }
+  return stop !== STOP_TRAP || w.m.hart.cause === 8;
+};
+
+test("a budget is kept to the instruction in translated loops", () => {
+  const source = "li a0, 300\nloop: addi a0, a0, -1\nandi a1, a0, 3\nbnez a1, skip\naddi a2, a2, 1\nskip: bnez a0, loop\nebreak";
+  for (const budget of [1, 2, 3, 7, 50, 999]) both(source, overEcall, CODE_VA, budget);
+});
+
+test("an inexact operation that was never interpreted is done exactly", () => {
+  // The load faults until the loop is hot, so the square root is translated with its block, but was not decoded.
+  const source = `li s0, ${DATA_VA + 8192}\nfcvt.d.w ft2, s0, rne\nli a0, 40\nj loop
+again: j loop
+loop: ld a2, 0(s0)\nfsqrt.d ft0, ft2, rup\naddi a0, a0, -1\nbnez a0, loop\nebreak`;
+  const m = both(source, (w, stop, at) => {
+    if (stop !== STOP_TRAP || w.m.hart.cause !== 13) return stop === STOP_BUDGET;
+    if (at < 8) w.m.hart.pc -= 4;
+    else w.map(DATA_VA + 8192, DATA_FRAME, PTE_DATA);
+    return true;
+  });
+  assert.is(m.hart.cause, 3);
+});
+
+test("an inexact operation across two pages is done exactly", () => {
+  const at = CODE_VA + 4096 - 18;
+  const source = `li a0, 60\nli t1, 3\nfcvt.d.w ft1, t1, rne\n.half 1\nloop: fsqrt.d ft0, ft1, rup\nfadd.d ft1, ft1, ft0, rne\naddi a0, a0, -1\nbnez a0, loop\nebreak`;
+  both(source, overEcall, at);
+});
+
+test("a store into the loop that runs is seen after fence.i, and translations of it go", () => {
+  const source = `
+    li a0, 200\nla s0, change\nla s1, other\nlw s1, 0(s1)\nlw s2, 0(s0)
+loop: addi a0, a0, -1
+change: addi s5, s5, 1
+    andi t0, a0, 15
+    bnez t0, next
+    sw s1, 0(s0)\nfence.i
+    mv t1, s1\nmv s1, s2\nmv s2, t1
+next: bnez a0, loop
+    ebreak
+other: addi s5, s5, 100`;
+  const m = both(source, overEcall);
+  assert.ok(m.hart.engine!.stats.drops > 0, JSON.stringify(m.hart.engine!.stats));
+  assert.is(m.hart.reg(21), 96 * 100 + 104);
+});
+
+test("a code page that is mapped elsewhere runs what is there now", () => {
+  const source = `
+loop: addi s5, s5, 1
+    call far
+    blt s5, a2, loop
+    ebreak
+    .align 12
+far: addi a0, a0, 1
+    ret
+    .align 12
+    addi a0, a0, 1000
+    ret`;
+  both(`li a2, 90\n${source}`, (w, stop, at) => {
+    if (at < 6) w.map(CODE_VA + 4096, at % 2 === 0 ? 3 : 2, PTE_CODE);
+    return stop === STOP_BUDGET;
+  }, CODE_VA, 50);
+});
+
+test("recursion deeper than WebAssembly calls may nest, and returns to nowhere", () => {
+  const source = `
+    li sp, ${DATA_VA + 8192}\nli a0, 500\ncall down\nebreak
+down: addi sp, sp, -16\nsd ra, 0(sp)\nbeqz a0, up
+    addi a0, a0, -1\ncall down
+up: ld ra, 0(sp)\naddi sp, sp, 16\naddi a1, a1, 1\nret`;
+  both(source.replace("li a0, 500", "li a0, 450"), overEcall);
+  // The stack's end: a fault in the middle of the recursion.
+  both(source.replace("li a0, 500", "li a0, 3000"), overEcall);
+});
+
+test("a reservation holds across regions and is lost to a trap", () => {
+  const source = `
+    li s0, ${DATA_VA}\nli a0, 60
+loop: lr.d a1, (s0)\naddi a1, a1, 1
+    andi t0, a0, 7\nbnez t0, put
+    ecall
+put: call bump
+    sc.d a2, a1, (s0)\nadd a3, a3, a2
+    addi a0, a0, -1\nbnez a0, loop
+    ld a4, 0(s0)\nebreak
+bump: addi a5, a5, 1\nret`;
+  const m = both(source, overEcall);
+  assert.is(m.hart.reg(14) + m.hart.reg(13), 60);
+  assert.is(m.hart.reg(13), 7);
+});
+
+test("faults in the middle of a loop are precise: misaligned across pages, forbidden, and gone on", () => {
+  const source = `
+    li s0, ${DATA_VA + 4000}\nli a0, 100
+loop: sd a0, 0(s0)\nld a1, 0(s0)\nadd a2, a2, a1\nlh a3, 1(s0)\nadd a2, a2, a3
+    addi s0, s0, 31\naddi a0, a0, -1\nbnez a0, loop\nebreak`;
+  both(source, (w, stop) => {
+    const { hart } = w.m;
+    if (stop !== STOP_TRAP || hart.cause === 3) return stop === STOP_BUDGET;
+    w.map(DATA_VA + 8192, DATA_FRAME + 2, PTE_DATA);
+    return true;
+  });
+});
+
+test.run();
