@@ -55,6 +55,8 @@ export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.E
 /** A region that was translated. */
 interface Translation {
   readonly va: number;
+  readonly insns: number;
+  readonly wasmBytes: number;
   readonly slot: number;
   readonly pages: Region["pages"];
   readonly cells: { readonly record: number; readonly cell: number }[];
@@ -238,7 +240,7 @@ export class Engine implements CodeSource {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core, ...linked } });
     this.stats.modules++;
     this.stats.wasmBytes += bytes.length;
-    regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number));
+    regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
     this.stats.compileMs += this.hostMs() - began;
   }
 
@@ -255,11 +257,11 @@ export class Engine implements CodeSource {
     }
   }
 
-  private install(region: Region, firstCell: number, needs: Int32Array, f: () => number): void {
+  private install(region: Region, firstCell: number, needs: Int32Array, f: () => number, wasmBytes: number): void {
     for (const p of region.pages) this.code.recordsOf(p.ramPage);
     // A cell that is checked at each entry is never stamped.
     const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
-    const t: Translation = { va: region.entryVa, slot, pages: region.pages, cells: [], refusals: 0 };
+    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
       const { va } = region.blocks[id]!, record = this.recordOf(va);
