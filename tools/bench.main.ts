@@ -11,8 +11,8 @@ import { parseArgs } from "node:util";
 import { debianKernel } from "./debian.ts";
 import type { Timing } from "./bench/markers.ts";
 import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
-import { geometricMean, median, ratios, type Row, table } from "./bench/report.ts";
-import { hasCommand, nativePrograms, ourCommand, ourInstructions, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
+import { geometricMean, median, overheadLine, ratios, type Row, table } from "./bench/report.ts";
+import { hasCommand, nativePrograms, ourCommand, ourInstructions, type Overhead, overheadOf, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
 
 const HELP = `npm run bench -- [options] [names]
 
@@ -45,15 +45,16 @@ class Samples {
 }
 
 /** Runs a list of commands in one machine. => a timing for each; throws when one failed */
-async function timed(what: string, { command, args }: { command: string; args: string[] }, list: readonly string[]): Promise<{ timings: Timing[]; rssMiB: number }> {
-  const { timings, rssMiB, tail } = await runSuite(command, args, TIMEOUT_MS);
+async function timed(what: string, { command, args }: { command: string; args: string[] }, list: readonly string[]): Promise<{ timings: Timing[]; rssMiB: number; overhead: Overhead | null }> {
+  const { timings, rssMiB, tail, errors } = await runSuite(command, args, TIMEOUT_MS);
   list.forEach((line, i) => {
     if (timings[i] === undefined || timings[i].status !== 0) throw new Error(`bench: ${what} did not finish \`${line}\`; it said last:\n${tail}`);
   });
-  return { timings: timings as Timing[], rssMiB };
+  return { timings: timings as Timing[], rssMiB, overhead: overheadOf(errors) };
 }
 
-async function cpuPart(s: Settings, names: readonly string[]): Promise<Row[]> {
+async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: Row[]; overheads: Overhead[] }> {
+  const overheads: Overhead[] = [];
   const list = names.map((n) => `/bench/${n} ${CPU_PROGRAMS[n]}`), samples = new Samples(), sums = new Map<string, string>();
   const folder = join(s.root, "build/bench/cpu"), initrd = join(s.root, "build/bench/cpu.cpio");
   writeFolder(s.root, folder, list);
@@ -68,6 +69,7 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<Row[]> {
   for (let round = 0; round < s.runs; round++) {
     const ours = await timed("our machine", ourCommand(s.root, folder, s.engine), list);
     ours.timings.forEach((t, i) => note("ours", i, t.wallMs, t.output));
+    if (ours.overhead !== null) overheads.push(ours.overhead);
     process.stderr.write(`round ${round + 1}: our machine done, ${ours.rssMiB.toFixed(0)} MiB at most\n`);
     if (s.kernel !== null) (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), list)).timings.forEach((t, i) => note("qemu-system", i, t.wallMs, t.output));
     names.forEach((name, i) => {
@@ -83,7 +85,7 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<Row[]> {
     });
   }
   const boot = ourInstructions(s.root, folder, "/bin/true"), counts = list.map((line) => ourInstructions(s.root, folder, line) - boot);
-  return samples.result().map((row, i) => ({ ...row, mips: counts[i]! / row.values.ours! / 1000 }));
+  return { rows: samples.result().map((row, i) => ({ ...row, mips: counts[i]! / row.values.ours! / 1000 })), overheads };
 }
 
 async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
@@ -139,11 +141,12 @@ async function main(): Promise<void> {
   const settings: Settings = { root, runs, engine: values.engine, kernel: "path" in kernel ? kernel.path : null, qemu, time: values.time === "cpu" ? "cpuMs" : "wallMs" };
   const chosen = (all: readonly string[]): string[] => (positionals.length === 0 ? [...all] : all.filter((n) => positionals.includes(n)));
   const cpu = values.only === "os" ? [] : chosen(Object.keys(CPU_PROGRAMS)), os = values.only === "cpu" ? [] : chosen(OPERATIONS.map((o) => o.name));
-  const cpuRows = cpu.length > 0 ? await cpuPart(settings, cpu) : [], osRows = os.length > 0 ? await osPart(settings, os) : [];
-  if (cpuRows.length > 0) process.stdout.write(`CPU kernels (${values.engine}), median of ${runs}\n${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native"], "ms")}\n\n`);
+  const { rows: cpuRows, overheads } = cpu.length > 0 ? await cpuPart(settings, cpu) : { rows: [], overheads: [] }, osRows = os.length > 0 ? await osPart(settings, os) : [];
+  const cpuTable = (): string => `${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native"], "ms")}\n${overheadLine(overheads)}`;
+  if (cpuRows.length > 0) process.stdout.write(`CPU kernels (${values.engine}), median of ${runs}\n${cpuTable()}\n\n`);
   if (osRows.length > 0) process.stdout.write(`OS operations (${values.engine}, ${values.time} time), median of ${runs}\n${table(osRows, "ours", ["ours", "qemu-system"], "ns")}\n\n`);
   const against = ratios(cpuRows, "ours", "qemu-system").filter((v) => v !== undefined);
-  const results = { engine: values.engine, runs, time: values.time, cpu: cpuRows, os: osRows, geometricMean: against.length > 0 ? geometricMean(against) : null };
+  const results = { engine: values.engine, runs, time: values.time, cpu: cpuRows, overheads, os: osRows, geometricMean: against.length > 0 ? geometricMean(against) : null };
   writeFileSync(values.json ?? join(root, "build/bench/results.json"), `${JSON.stringify(results, null, 1)}\n`);
 }
 

@@ -1,7 +1,8 @@
 // The bench's arithmetic and its reader of markers; the measuring itself needs minutes and is no test.
 import { spawnSync } from "node:child_process";
 import { MarkerReader } from "../../tools/bench/markers.ts";
-import { geometricMean, median, ratios, type Row, table } from "../../tools/bench/report.ts";
+import { geometricMean, median, overheadLine, ratios, type Row, table } from "../../tools/bench/report.ts";
+import { overheadOf } from "../../tools/bench/rivals.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
 const test = suite("bench");
@@ -69,6 +70,16 @@ test("an end of another command than the one that runs counts as its output", ()
   read.push("BEGIN 3\nEND 2 0\nEND 3 0\n");
   assert.is(read.timings[2], undefined);
   assert.is(read.timings[3]?.output, "END 2 0");
+});
+
+test("the emulator's own memory is read from what our machine says, and the most of all runs is shown", () => {
+  const said = (overheadBytes: number | null, peakOverheadBytes: number | null): string =>
+    `bench: something else\n${JSON.stringify({ exit: 0, how: "halted", memory: { rssBytes: 1, overheadBytes, peakOverheadBytes } })}\n`;
+  assert.equal(overheadOf(said(120 << 20, 140 << 20)), { peakMiB: 140, endMiB: 120 });
+  assert.is(overheadOf(said(null, null)), null);
+  assert.is(overheadOf("panic: no line of figures\n"), null);
+  assert.match(overheadLine([{ peakMiB: 140, endMiB: 120 }, { peakMiB: 139, endMiB: 131 }]), /beyond guest RAM: 140 MiB at its peak, 131 MiB at the end$/);
+  assert.match(overheadLine([]), /not known/);
 });
 
 test("--engine check is refused with the reason, and with what to do instead", () => {

@@ -39,5 +39,12 @@ export function table(rows: readonly Row[], ours: string, columns: readonly stri
   return all.map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ").trimEnd()).join("\n");
 }
 
+/** The line about memory: over several runs, the most of each. */
+export function overheadLine(runs: readonly { readonly peakMiB: number; readonly endMiB: number }[]): string {
+  if (runs.length === 0) return "the emulator's own overhead beyond guest RAM: not known on this host";
+  const most = (of: (r: (typeof runs)[number]) => number): string => Math.max(...runs.map(of)).toFixed(0);
+  return `the emulator's own overhead beyond guest RAM: ${most((r) => r.peakMiB)} MiB at its peak, ${most((r) => r.endMiB)} MiB at the end`;
+}
+
 const number = (v: number | undefined): string => (v === undefined ? "-" : v >= 100 ? v.toFixed(0) : v.toPrecision(3));
 const ratio = (v: number | undefined): string => (v === undefined ? "-" : v.toFixed(2));

@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { type CpioEntry, packCpio, S_IFREG } from "../cpio.ts";
 import { MarkerReader, type Moment, type Timing } from "./markers.ts";
 
+/** Enough for the line of --json. */
+const ERRORS_KEPT = 8192;
+
 /** CPU time of a process with all its threads, to the nanosecond; of threads that ended, to a hundredth of a second. */
 function cpuMs(pid: number): number {
   let ns = 0;
@@ -16,23 +19,29 @@ function cpuMs(pid: number): number {
   return ns / 1e6;
 }
 
+/** What a run of the suite left: a timing for each command, the peak of the process' memory, and what it said last. */
+export interface SuiteRun { readonly timings: (Timing | undefined)[]; readonly rssMiB: number; readonly tail: string; readonly errors: string }
+
 /** Starts a process that runs the suite on its standard output. => timings by command, the peak of its memory in MiB */
-export function runSuite(command: string, args: readonly string[], timeoutMs: number): Promise<{ timings: (Timing | undefined)[]; rssMiB: number; tail: string }> {
+export function runSuite(command: string, args: readonly string[], timeoutMs: number): Promise<SuiteRun> {
   return new Promise((done) => {
     const child: ChildProcess = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }), pid = child.pid ?? 0;
     const now = (): Moment => ({ wallMs: performance.now(), cpuMs: cpuMs(pid) }), reader = new MarkerReader(now);
-    let rssMiB = 0, tail = "";
+    let rssMiB = 0, tail = "", errors = "";
     child.stdout!.on("data", (bytes: Buffer) => {
       const text = bytes.toString("latin1");
       tail = (tail + text).slice(-600);
       reader.push(text);
       if (text.includes("END")) rssMiB = Math.max(rssMiB, residentMiB(pid));
     });
-    child.stderr!.on("data", (bytes: Buffer) => { tail = (tail + bytes.toString("latin1")).slice(-600); });
+    child.stderr!.on("data", (bytes: Buffer) => {
+      tail = (tail + bytes.toString("latin1")).slice(-600);
+      errors = (errors + bytes.toString("latin1")).slice(-ERRORS_KEPT);
+    });
     const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     child.on("close", () => {
       clearTimeout(timer);
-      done({ timings: reader.timings, rssMiB, tail });
+      done({ timings: reader.timings, rssMiB, tail, errors });
     });
     child.on("error", (e) => { tail = String(e); });
   });
@@ -63,8 +72,20 @@ export function suiteFiles(root: string, list: readonly string[]): CpioEntry[] {
 export function ourCommand(root: string, folder: string, engine: string): { command: string; args: string[] } {
   return {
     command: process.execPath,
-    args: [join(root, "tools/bin/loanword.mjs"), "boot", "--engine", engine, "--mem", "512M", "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
+    args: [join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
   };
+}
+
+/** What our machine took of memory beside the guest's RAM, in MiB: the most, and at the end. */
+export interface Overhead { readonly peakMiB: number; readonly endMiB: number }
+
+/** From what our machine said on standard error. => null: the host does not tell */
+export function overheadOf(errors: string): Overhead | null {
+  const line = errors.split("\n").find((l) => l.startsWith("{\"exit\":"));
+  if (line === undefined) return null;
+  const { memory } = JSON.parse(line) as { memory?: { overheadBytes: number | null; peakOverheadBytes: number | null } }, MIB = 1 << 20;
+  if (memory === undefined || memory.overheadBytes === null || memory.peakOverheadBytes === null) return null;
+  return { peakMiB: memory.peakOverheadBytes / MIB, endMiB: memory.overheadBytes / MIB };
 }
 
 /** Guest instructions of a command in our machine, the boot included: the same number under every engine. */
