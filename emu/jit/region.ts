@@ -247,9 +247,11 @@ class Discovery {
     for (const b of blocks) b.succ = [...new Set(b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined).map((t) => t.id))];
     const usable = (b: Block): boolean => b.insns.length > 0;
     // An entry in the middle of a loop would spoil its shape: there the interpreter goes on to the loop's head.
-    const entries = entryVas.map((va) => byVa.get(va)!).filter((b) => b.va === entryVa || (usable(b) && !onCycle(b, blocks))).map((b) => b.id);
+    const entered = entryVas.map((va) => byVa.get(va)!).filter((b) => b.va === entryVa || (usable(b) && !onCycle(b, blocks)));
+    // What only such a place led to is reached by nothing now: a cycle of it would have no head.
+    const kept = reachable(entered, blocks), entries = entered.map((b) => b.id);
     const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
-    return { entryVa, blocks, entries, pages, insnCount: blocks.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
+    return { entryVa, blocks: kept, entries, pages, insnCount: kept.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
   }
 }
 
@@ -293,7 +295,8 @@ function nearCycles(blocks: Block[], entry: Block): Block[] {
   }
   const there = distances(entry, (b) => b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined));
   const back = distances(entry, (b) => before.get(b) ?? []);
-  const length = (b: Block): number => (there.get(b) ?? Infinity) + (back.get(b) ?? Infinity);
+  // Both ways leave out the block itself; with it no block on the way to another counts for longer than that.
+  const length = (b: Block): number => (there.get(b) ?? Infinity) + b.insns.length + (back.get(b) ?? Infinity);
   const shortest = Math.min(...(before.get(entry) ?? []).map((b) => (there.get(b) ?? Infinity) + b.insns.length));
   if (shortest === Infinity) return blocks;
   const limit = Math.max(CYCLE_MIN, CYCLE_FACTOR * shortest);
@@ -311,6 +314,23 @@ function onCycle(block: Block, blocks: readonly Block[]): boolean {
     }
   }
   return false;
+}
+
+/** => the blocks that some of `from` lead to, in order; they and the edges between them are numbered anew */
+function reachable(from: readonly Block[], blocks: readonly Block[]): Block[] {
+  const seen = new Set<Block>(from), work = [...from];
+  for (let b = work.pop(); b !== undefined; b = work.pop()) {
+    for (const id of b.succ) {
+      const t = blocks[id]!;
+      if (seen.has(t)) continue;
+      seen.add(t);
+      work.push(t);
+    }
+  }
+  const kept = blocks.filter((b) => seen.has(b)), succ = kept.map((b) => b.succ.map((id) => blocks[id]!));
+  kept.forEach((b, i) => { b.id = i; });
+  kept.forEach((b, i) => { b.succ = succ[i]!.map((t) => t.id); });
+  return kept;
 }
 
 /** Instructions on the shortest way from a block to each other, counting the blocks before it. */
