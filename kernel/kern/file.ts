@@ -24,11 +24,20 @@ export const O_SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME
 export const POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 16, POLLNVAL = 32, POLLRDNORM = 64, POLLRDBAND = 128;
 export const POLLWRNORM = 256, POLLWRBAND = 512, POLLRDHUP = 0x2000;
 
-/** One thread in poll or select: it sleeps on this object, and stands in the queue of each file it asked about. */
+/** One thread in poll or select: it sleeps on this object, and stands in the queue of each file it asked about. So does an item of an epoll. */
 export class PollWaiter {
   readonly queues: PollQueue[] = [];
   /** Some file became ready after it was asked: do not sleep. */
   isFired = false;
+
+  /** A file changed. `key`: which of POLL* it may be about; 0 unknown. */
+  notify(ctx: KContext, _key: number): void {
+    this.isFired = true;
+    ctx.wakeup(this);
+  }
+
+  /** A file that it watches is closed. */
+  fileClosed(): void { /* who polls holds the file */ }
 
   /** Leaves every queue. */
   done(): void {
@@ -49,11 +58,8 @@ export class PollQueue {
   }
 
   /** State changed: pollers look again. BSD: selnotify. */
-  notify(ctx: KContext): void {
-    for (const w of this.waiters) {
-      w.isFired = true;
-      ctx.wakeup(w);
-    }
+  notify(ctx: KContext, key = 0): void {
+    for (const w of this.waiters) w.notify(ctx, key);
   }
 }
 
@@ -142,6 +148,8 @@ export class OpenFile {
   refs = 1;
   /** Of a socket: how many of them are messages that wait in a queue. */
   inFlight = 0;
+  /** Items of epolls that watch it; they do not count as references. */
+  watchers: Set<PollWaiter> | null = null;
   /** The file system object, when there is one: files, directories, device nodes, named pipes. */
   readonly vnode: Vnode | null;
   /** Absolute path it was opened by, for /proc/N/fd; "" unknown. */
@@ -176,8 +184,10 @@ export class OpenFile {
 
 /** One reference fewer; the last closes. => may sleep */
 export function* fileRelease(f: OpenFile): KGen<void> {
-  if (--f.refs === 0) yield* f.ops.close(f);
-  else if (f.refs === f.inFlight && f.ops.orphaned) yield* f.ops.orphaned(f);
+  if (--f.refs === 0) {
+    for (const w of f.watchers ?? []) w.fileClosed();
+    yield* f.ops.close(f);
+  } else if (f.refs === f.inFlight && f.ops.orphaned) yield* f.ops.orphaned(f);
 }
 
 /** ioctl of any file. */

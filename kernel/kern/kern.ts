@@ -6,7 +6,7 @@ import type { UvmObject } from "../uvm/object.ts";
 import type { Vfs } from "../vfs/vfs.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import { Callouts } from "./callout.ts";
-import type { OpenFile } from "./file.ts";
+import { type OpenFile, PollQueue } from "./file.ts";
 import type { FutexQueue } from "./futex.ts";
 import type { Pgrp } from "./pgrp.ts";
 import type { Process, Thread } from "./proc.ts";
@@ -71,6 +71,8 @@ export class Kern {
   makePipe: ((k: Kern, flags: number) => readonly [OpenFile, OpenFile] | number) | null = null;
   makeSocket: ((k: Kern, t: Thread, domain: number, type: number, protocol: number) => OpenFile | number) | null = null;
   makeSocketPair: ((k: Kern, t: Thread, domain: number, type: number, protocol: number) => readonly [OpenFile, OpenFile] | number) | null = null;
+  /** Who waits for signals to read. */
+  readonly signalPollers = new PollQueue();
   /** How many threads this much memory supports. */
   readonly maxThreads: number;
   /** Processes made since boot. */
@@ -98,6 +100,12 @@ export class Kern {
   /** Virtual time in ns since power-on. */
   now(): number {
     return this.hal.machine.clock.now;
+  }
+
+  /** A signal became pending somewhere. */
+  signalPosted(): void {
+    this.ctx.wakeup(this.signalPollers);
+    this.signalPollers.notify(this.ctx);
   }
 
   /** A free pid or tid, or 0 when the table is full. */

@@ -114,12 +114,13 @@ class PipeOps implements FileOps {
 
   private arrived(p: Pipe): void {
     this.k.ctx.wakeup(p.readable);
-    p.readable.notify(this.k.ctx);
+    p.readable.notify(this.k.ctx, POLLIN | POLLRDNORM | POLLHUP);
   }
 
-  private left(p: Pipe): void {
+  /** Bytes were taken. Pollers are told when it was too full to write before: an edge, as on Linux. */
+  private left(p: Pipe, wasFull = true): void {
     this.k.ctx.wakeup(p.writable);
-    p.writable.notify(this.k.ctx);
+    if (wasFull) p.writable.notify(this.k.ctx, POLLOUT | POLLWRNORM | POLLERR);
   }
 
   readFast(f: OpenFile, t: Thread, va: number, len: number): number {
@@ -127,9 +128,10 @@ class PipeOps implements FileOps {
     if (p.count === 0) return p.writers === 0 || len === 0 ? 0 : (f.flags & O_NONBLOCK) !== 0 ? -EAGAIN : -ERESTART;
     const { user } = this.k.uvm, { pmap } = t.proc.vmspace.map, want = Math.min(len, p.count), first = Math.min(want, p.ring.length - p.start);
     if (user.copyoutFast(pmap, va, p.ring, p.start, first) < first || user.copyoutFast(pmap, va + first, p.ring, 0, want - first) < want - first) return -ERESTART;
+    const wasFull = p.room < PIPE_BUF;
     p.start = (p.start + want) % p.ring.length;
     p.count -= want;
-    this.left(p);
+    this.left(p, wasFull);
     return want;
   }
 
@@ -151,9 +153,9 @@ class PipeOps implements FileOps {
       if (f.isNonblocking) return -EAGAIN;
       if ((yield* this.k.ctx.sleep(p.readable, "piperd", { interruptible: true })) < 0) return -EINTR;
     }
-    const moved = p.drainFast(uio);
+    const wasFull = p.room < PIPE_BUF, moved = p.drainFast(uio);
     if (moved > 0) {
-      this.left(p);
+      this.left(p, wasFull);
       return moved;
     }
     // The caller's memory has to be faulted in: what is there now is taken out first, since others may read meanwhile.

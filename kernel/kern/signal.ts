@@ -30,6 +30,7 @@ export function psignal(k: Kern, p: Process, info: SigInfo): void {
   if (p.actions.isIgnored(info.sig) && !p.threads.some((t) => t.sigmask.has(info.sig))) return;
   if (p.pid === 1 && info.sig !== SIGCHLD && p.actions.of(info.sig).handler === SIG_DFL && info.sig !== SIGKILL) return;
   if (!p.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  k.signalPosted();
   k.traced("signal", () => `[${p.pid}] ${p.comm}: signal ${info.sig} code ${info.code} sent`);
   if (info.sig === SIGKILL) {
     for (const t of p.threads) notify(k, t, true);
@@ -47,6 +48,7 @@ export function tsignal(k: Kern, t: Thread, info: SigInfo): void {
   jobControlSideEffects(k, p, info.sig);
   if (p.actions.isIgnored(info.sig) && !t.sigmask.has(info.sig)) return;
   if (!t.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  k.signalPosted();
   if (!t.sigmask.has(info.sig) || t.waitSet?.has(info.sig) || info.sig === SIGKILL) notify(k, t, info.sig === SIGKILL);
 }
 

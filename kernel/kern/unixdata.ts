@@ -6,7 +6,7 @@
 import { EAGAIN, ECONNREFUSED, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE, EPROTOTYPE, ETIMEDOUT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { type Uio, uiomove } from "../uvm/uio.ts";
-import { fileRelease, type OpenFile, type SockMsg } from "./file.ts";
+import { fileRelease, type OpenFile, POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM, type SockMsg } from "./file.ts";
 import type { InFlight } from "./inflight.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
@@ -41,6 +41,18 @@ export class UnixData {
     ctx.wakeup(s);
     s.readable.notify(ctx);
     s.writable.notify(ctx);
+  }
+
+  /** It has more to receive. */
+  private arrived(s: Socket): void {
+    this.k.ctx.wakeup(s);
+    s.readable.notify(this.k.ctx, POLLIN | POLLRDNORM);
+  }
+
+  /** What it sent was taken, or it takes more. */
+  private drained(s: Socket): void {
+    this.k.ctx.wakeup(s);
+    s.writable.notify(this.k.ctx, POLLOUT | POLLWRNORM | POLLWRBAND);
   }
 
   /** When a call that begins now gives up waiting. */
@@ -113,7 +125,7 @@ export class UnixData {
     this.inFlight.enter(files);
     const creds = msg.creds ?? (s.passCreds || to.passCreds ? realCredsOf(t) : null);
     to.rcv.put({ bytes, at: 0, from: s.isBound ? s.name : NO_NAME, files, creds, sender: s, cost: mbufCost(bytes.length, s.isStream) });
-    this.changed(to);
+    this.arrived(to);
   }
 
   /** No byte is sent, so nothing can travel with one. */
@@ -173,8 +185,8 @@ export class UnixData {
     this.inFlight.leave(files);
     msg.files.push(...files);
     if (s.rcv.consume(m, s.isStream ? got : left)) {
-      this.changed(m.sender);
-      if (s.isDatagram) this.changed(s);
+      this.drained(m.sender);
+      if (s.isDatagram) this.drained(s);
     }
     return result;
   }
