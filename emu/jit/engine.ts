@@ -60,6 +60,9 @@ interface Translation {
   readonly slot: number;
   readonly pages: Region["pages"];
   readonly cells: { readonly record: number; readonly cell: number }[];
+  /** Where its blocks begin. */
+  readonly blocks: ReadonlySet<number>;
+  readonly exits: readonly number[];
   /** Verifications that failed since the last that did not. */
   refusals: number;
 }
@@ -74,6 +77,8 @@ const BATCH_INSNS = 2500;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 24;
 const REFUSALS_MAX = 12;
+/** How often a place within a region may become hot before it gets its own. */
+const PASSES_MAX = 3;
 /** Jumps that make an address a likely target: cold exits count one where they come back. */
 const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
@@ -99,6 +104,8 @@ export class Engine implements CodeSource {
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
   private readonly byPage = new Map<number, Set<Translation>>();
   private readonly all = new Set<Translation>();
+  /** By record, how often isWithin let it pass. */
+  private readonly passed = new Map<number, number>();
   private readonly freeCells: number[] = [];
   private readonly freeSlots: number[] = [];
   // Virtual pages that hold translated code, also by what larger pages they lie in.
@@ -200,7 +207,7 @@ export class Engine implements CodeSource {
     const found: Region[] = [];
     let insns = 0;
     for (const va of vas) {
-      if (this.isEntry(va)) continue;
+      if (this.isEntry(va) || found.some((r) => r.blocks.some((b) => b.va === va)) || this.isWithin(va)) continue;
       const region = discoverRegion(va, this);
       if (region === null) continue;
       found.push(region);
@@ -215,6 +222,22 @@ export class Engine implements CodeSource {
   private isEntry(va: number): boolean {
     const record = this.recordOf(va);
     return record < 0 || this.u16[record >> 1] === OP_ENTER;
+  }
+
+  /**
+   * Whether a region holds the code at an address that is none of its entries: the interpreter soon comes to one. When it does
+   * not, the place is hot again, and gets a region of its own.
+   */
+  private isWithin(va: number): boolean {
+    const record = this.recordOf(va), times = this.passed.get(record) ?? 0;
+    if (times >= PASSES_MAX) return false;
+    for (const t of this.byPage.get(this.code.ramOffsetOf(record) >>> 12) ?? []) {
+      if (!t.blocks.has(va) || !t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) continue;
+      this.passed.set(record, times + 1);
+      this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
+      return true;
+    }
+    return false;
   }
 
   /** One module of several regions. */
@@ -261,7 +284,8 @@ export class Engine implements CodeSource {
     for (const p of region.pages) this.code.recordsOf(p.ramPage);
     // A cell that is checked at each entry is never stamped.
     const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
-    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], refusals: 0 };
+    const blocks = new Set(region.blocks.map((b) => b.va));
+    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], blocks, exits: region.exits, refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
       const { va } = region.blocks[id]!, record = this.recordOf(va);
@@ -334,6 +358,7 @@ export class Engine implements CodeSource {
     for (const t of [...this.all]) this.drop(t);
     this.freeCells.length = 0;
     for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
+    this.passed.clear();
     this.pageVas.clear();
     this.megaVas.clear();
     this.stats.flushes++;
@@ -352,6 +377,13 @@ export class Engine implements CodeSource {
 
   hasRun(ramPage: number, offset: number): boolean {
     return this.code.hasRecords(ramPage) && this.u16[(this.code.recordsOf(ramPage) + offset * (RECORD / 2)) >> 1] !== OP_DECODE;
+  }
+
+  exitsOf(va: number): readonly number[] | null {
+    const record = this.recordOf(va);
+    if (record < 0 || this.u16[record >> 1] !== OP_ENTER) return null;
+    const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!;
+    return this.pcOf(cell) === va ? this.ofCell[cell]!.exits : null;
   }
 
   targets(ramPage: number): readonly number[] {

@@ -43,6 +43,8 @@ export interface Region {
   readonly blocks: Block[];
   /** Blocks that are entered from outside; the first is the region's own beginning. */
   readonly entries: number[];
+  /** Addresses outside that its branches and jumps lead to, and its straight lines. */
+  readonly exits: readonly number[];
   /** Virtual pages that the code lies on, and the RAM pages behind them. */
   readonly pages: readonly { readonly va: number; readonly ramPage: number; readonly lo: number; readonly hi: number }[];
   readonly insnCount: number;
@@ -56,11 +58,15 @@ export interface CodeSource {
   half(ramPage: number, offset: number): number;
   /** Whether the instruction was executed before: what never ran is left out. */
   hasRun(ramPage: number, offset: number): boolean;
+  /** Of a region that is entered at an address: where it is left by branches, jumps and falling through. Else null. */
+  exitsOf(va: number): readonly number[] | null;
   /** Addresses on the page that were jumped to, by the profile. */
   targets(ramPage: number): readonly number[];
 }
 
 const INSNS_MAX = 1500, BLOCKS_MAX = 400, CANDIDATES_MAX = 160;
+/** Larger regions leave out loops that have one. */
+const WHOLE_MAX = 128;
 /** A plain jump farther than this leaves for another function. */
 const JUMP_FAR = 1 << 15;
 /** Indirect targets are looked for so far around what is known of the function. */
@@ -72,20 +78,25 @@ const ROW_JAL = rowNamed("jal"), ROW_JALR = rowNamed("jalr");
 
 class Discovery {
   private readonly source: CodeSource;
+  private readonly leavesLoops: boolean;
   private readonly pages = new Map<number, { ramPage: number; lo: number; hi: number }>();
   private readonly insns = new Map<number, Insn>();
   private readonly leaders = new Set<number>();
   private readonly work: number[] = [];
   private readonly entryVas: number[] = [];
+  private entryVa = 0;
   private hasIndirect = false;
   private candidates: number[] = [];
   private readonly d: Decoded = newDecoded();
 
-  constructor(source: CodeSource) {
+  /** => leavesLoops: loops within that have a region already are not part of this one */
+  constructor(source: CodeSource, leavesLoops: boolean) {
     this.source = source;
+    this.leavesLoops = leavesLoops;
   }
 
   run(entryVa: number): Region | null {
+    this.entryVa = entryVa;
     this.enter(entryVa);
     this.drain();
     if (this.hasIndirect) this.addCandidates();
@@ -104,8 +115,15 @@ class Discovery {
     if (this.leaders.has(va) || this.leaders.size >= BLOCKS_MAX) return;
     const page = this.page(va);
     if (page === null || !this.source.hasRun(page.ramPage, va - Math.floor(va / 4096) * 4096)) return;
+    const exits = this.leavesLoops && va !== this.entryVa ? this.source.exitsOf(va) : null;
+    if (exits !== null) return this.enterBehind(exits);
     this.leaders.add(va);
     if (!this.insns.has(va)) this.work.push(va);
+  }
+
+  /** Goes on where a loop that has its own region is left. */
+  private enterBehind(exits: readonly number[]): void {
+    for (const va of exits) if (!this.entryVas.includes(va)) this.enter(va);
   }
 
   private page(va: number): { ramPage: number; lo: number; hi: number } | null {
@@ -251,7 +269,8 @@ class Discovery {
     // What only such a place led to is reached by nothing now: a cycle of it would have no head.
     const kept = reachable(entered, blocks), entries = entered.map((b) => b.id);
     const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
-    return { entryVa, blocks: kept, entries, pages, insnCount: kept.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
+    const known = new Set(kept.map((b) => b.va)), exits = [...new Set(kept.flatMap((b) => b.targets))].filter((va) => !known.has(va));
+    return { entryVa, blocks: kept, entries, exits, pages, insnCount: kept.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
   }
 }
 
@@ -347,7 +366,13 @@ function distances(from: Block, next: (b: Block) => readonly Block[]): Map<Block
   return far;
 }
 
-/** Finds the region that begins at an address. => null: its first instruction cannot be translated */
+/**
+ * Finds the region that begins at an address. V8 optimizes small functions soon and well, large ones late and badly: a large
+ * one leaves the loops within to the regions that they have.
+ *
+ * => null: its first instruction cannot be translated
+ */
 export function discoverRegion(entryVa: number, source: CodeSource): Region | null {
-  return new Discovery(source).run(entryVa);
+  const whole = new Discovery(source, false).run(entryVa);
+  return whole === null || whole.insnCount <= WHOLE_MAX ? whole : new Discovery(source, true).run(entryVa);
 }

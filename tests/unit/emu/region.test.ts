@@ -37,6 +37,7 @@ test("every block of a region is reached from an entry, and has one place in the
     const source = {
       codePage: (va: number) => (va === BASE ? 0 : -1), half: (_: number, offset: number) => view.getUint16(offset, true),
       hasRun: (_: number, offset: number) => run[offset >> 2] === true, targets: () => targets,
+      exitsOf: () => null,
     };
     for (let i = 0; i < INSNS; i += 11) {
       if (!run[i]) continue;
