@@ -60,8 +60,8 @@ interface Translation {
   readonly slot: number;
   readonly pages: Region["pages"];
   readonly cells: { readonly record: number; readonly cell: number }[];
-  /** Where its blocks begin. */
-  readonly blocks: ReadonlySet<number>;
+  /** Its instructions. */
+  readonly code: ReadonlySet<number>;
   readonly exits: readonly number[];
   /** Verifications that failed since the last that did not. */
   refusals: number;
@@ -77,8 +77,8 @@ const BATCH_INSNS = 2500;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 24;
 const REFUSALS_MAX = 12;
-/** How often a place within a region may become hot before it gets its own. */
-const PASSES_MAX = 3;
+/** How often a place within a region may become hot before it gets its own: each end of a slice is such a place. */
+const PASSES_MAX = 20;
 /** Jumps that make an address a likely target: cold exits count one where they come back. */
 const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
@@ -232,7 +232,7 @@ export class Engine implements CodeSource {
     const record = this.recordOf(va), times = this.passed.get(record) ?? 0;
     if (times >= PASSES_MAX) return false;
     for (const t of this.byPage.get(this.code.ramOffsetOf(record) >>> 12) ?? []) {
-      if (!t.blocks.has(va) || !t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) continue;
+      if (!t.code.has(va) || !t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) continue;
       this.passed.set(record, times + 1);
       this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
       return true;
@@ -284,8 +284,8 @@ export class Engine implements CodeSource {
     for (const p of region.pages) this.code.recordsOf(p.ramPage);
     // A cell that is checked at each entry is never stamped.
     const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
-    const blocks = new Set(region.blocks.map((b) => b.va));
-    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], blocks, exits: region.exits, refusals: 0 };
+    const code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
+    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], code, exits: region.exits, refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
       const { va } = region.blocks[id]!, record = this.recordOf(va);
