@@ -25,7 +25,7 @@ function translatorLines(kernel: Kernel): string[] {
     `now       ${plural(r.regions, "region")} of ${r.insns} instructions on ${plural(r.pages, "page")}; ${kib(r.wasmBytes)} of wasm, ` +
       `${r.insns === 0 ? "-" : (r.wasmBytes / r.insns).toFixed(1)} bytes an instruction; ${r.queued} queued`,
     `ever      ${plural(s.regions, "region")}, ${s.translatedInsns} instructions, ${plural(s.modules, "module")} of ${perModule.toFixed(1)} regions, ${kib(s.wasmBytes)} of wasm` +
-      `${s.compileMs > 0 ? `, built in ${s.compileMs.toFixed(0)} ms` : ""}`,
+      `${s.compileMs > 0 ? `, built in ${s.compileMs.toFixed(0)} ms, at most ${s.longestMs.toFixed(1)} at once` : ""}`,
     `dropped   ${plural(s.drops, "region")}, everything ${plural(s.flushes, "time")}`,
     `cells     ${r.cells} of ${r.cellsMax} (${percent(r.cells, r.cellsMax)}), functions ${r.slots} of ${r.slotsMax} (${percent(r.slots, r.slotsMax)})`,
     `stamps    ${s.verified} of ${entries} checks after a change of mapping held (${percent(s.verified, entries)})`,
