@@ -239,7 +239,9 @@ export class Scheduler implements Runnable {
 
   /** User code of `t`. */
   private userLoop(t: Thread, stopAt: number): void {
-    const { k } = this, { machine } = k.hal, { hart } = machine, sliceEnd = hart.instret + SLICE_INSNS;
+    const { k } = this, { machine } = k.hal, { hart } = machine, { cut } = this;
+    const sliceEnd = cut?.thread === t ? cut.sliceEnd : hart.instret + SLICE_INSNS;
+    this.cut = null;
     this.load(t);
     let until = 0;
     this.isStale = true;
@@ -272,7 +274,8 @@ export class Scheduler implements Runnable {
   private pause(t: Thread, sliceEnd: number, stopAt: number): boolean {
     const { instret } = this.k.hal.machine.hart;
     this.events();
-    if (instret >= stopAt && instret < sliceEnd) {
+    if (instret >= stopAt && instret < sliceEnd && !this.yielded) {
+      this.cut = { thread: t, sliceEnd };
       this.queue.unshift(t);
       return true;
     }
@@ -284,6 +287,8 @@ export class Scheduler implements Runnable {
   }
 
   private yielded = false;
+  /** Whose slice the end of `run` cut: the next run goes on with what is left of it, so that where the host cuts a run changes nothing. */
+  private cut: { thread: Thread; sliceEnd: number } | null = null;
 
   /** sched_yield. */
   yieldCpu(): void {

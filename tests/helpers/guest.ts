@@ -22,6 +22,8 @@ export interface GuestOptions {
   files?: readonly CpioEntry[];
   ramBytes?: number;
   maxInsns?: number;
+  /** How long the kernel runs at once: changes nothing. */
+  runInsns?: number;
   machine?: Partial<MachineConfig>;
   /** Process 1; by default init with the command. */
   init?: readonly string[];
@@ -60,7 +62,7 @@ export function runGuest(command: string, o: GuestOptions = {}): GuestRun {
   const kernel = new Kernel(machine, { init: o.init ?? ["/sbin/init", "-c", command], trace: o.trace === undefined ? null : { kinds: new Set(TRACE_KINDS), line: o.trace } });
   const limit = o.maxInsns ?? 2e9;
   for (let why = "budget"; why !== "halted";) {
-    why = kernel.run(5_000_000);
+    why = kernel.run(o.runInsns ?? 5_000_000);
     if (kernel.panicked) throw kernel.panicked;
     if (why === "idle" || machine.hart.instret > limit) {
       throw new Error(`guest: ${why === "idle" ? "everything sleeps" : `not done after ${machine.hart.instret} instructions`}: ${command}\n${text(out)}${text(err)}`);
