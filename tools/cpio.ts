@@ -1,10 +1,8 @@
-// Archives of files in cpio's "newc" form, as initial RAM disks are: what is brought from the host into the guest.
+// Archives of files in cpio's "newc" form, as initial RAM disks are: what is brought from the host into the guest. Runs in a page too.
 //
 //   "070701" | 13 fields of 8 hex digits | name NUL, padded to 4 | data, padded to 4 | … | "TRAILER!!!"
 //
 // Times are 0 and inode numbers count up, so the same files make the same bytes.
-import { lstatSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
 
 export const S_IFDIR = 0o040000, S_IFREG = 0o100000, S_IFLNK = 0o120000;
 
@@ -49,18 +47,4 @@ function pieces({ path, mode, data, rdev = [0, 0] }: CpioEntry, ino: number): Ui
   const header = new TextEncoder().encode(`070701${fields.map((f) => f.toString(16).padStart(8, "0")).join("")}`);
   const pad = (n: number): Uint8Array => new Uint8Array(-n & 3);
   return [header, name, pad(header.length + name.length), data, pad(data.length)];
-}
-
-/**
- * The files below a folder of the host, to appear below `guestPath`. Sockets, pipes and devices are left out.
- *
- * => throws the host's error when something cannot be read
- */
-export function entriesOf(hostPath: string, guestPath: string): CpioEntry[] {
-  const info = lstatSync(hostPath), permissions = info.mode & 0o7777;
-  if (info.isSymbolicLink()) return [{ path: guestPath, mode: S_IFLNK | 0o777, data: new TextEncoder().encode(readlinkSync(hostPath)) }];
-  if (info.isFile()) return [{ path: guestPath, mode: S_IFREG | permissions, data: readFileSync(hostPath) }];
-  if (!info.isDirectory()) return [];
-  const below = readdirSync(hostPath).sort().flatMap((name) => entriesOf(join(hostPath, name), guestPath === "" ? name : `${guestPath}/${name}`));
-  return guestPath === "" ? below : [{ path: guestPath, mode: S_IFDIR | permissions, data: new Uint8Array(0) }, ...below];
 }

@@ -1,7 +1,8 @@
 // Archives for the guest, judged by cpio(1) where it is installed.
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
-import { entriesOf, packCpio, S_IFREG } from "../../tools/cpio.ts";
+import { packCpio, S_IFREG } from "../../tools/cpio.ts";
+import { entriesOf } from "../../tools/host/folder.ts";
 import { Scratch } from "../helpers/cli.ts";
 import { assert, suite } from "../helpers/suite.ts";
 

@@ -1,4 +1,4 @@
-// Runs a machine on the host: in slices, so that input gets in between, and in time with the host's clock where asked.
+// Runs a machine on the host, in Node or in a page: in slices, so that input gets in between, and in time with the host's clock where asked.
 //
 //   clock host      the guest's clock follows the host's: ahead of it we sleep, behind it the guest's time skips forward
 //   clock virtual   one instruction is one nanosecond and waiting is free: the same run each time
@@ -26,6 +26,8 @@ export interface PaceOptions {
   stopped(): boolean;
   /** Whether the guest is held, by the debugger. */
   paused?(): boolean;
+  /** Calls back when events that wait have been let in; by default Node's setImmediate. */
+  soon?(done: () => void): void;
 }
 
 export class Pacer {
@@ -46,10 +48,10 @@ export class Pacer {
   /** Runs until the machine halts, or until told to stop. => how it ended */
   async run(): Promise<"halted" | "stopped"> {
     const { machine, clock: mode, stopped } = this.options, { clock } = machine;
-    const start = process.hrtime.bigint();
+    const start = performance.now();
     if (mode === "host") clock.nsPerInsn = HOST_NS_PER_INSN;
     const origin = clock.now;
-    const hostNow = (): number => origin + Number(process.hrtime.bigint() - start);
+    const hostNow = (): number => origin + (performance.now() - start) * 1e6;
     let slice = mode === "host" ? SLICE_MIN : SLICE_MAX;
     while (!stopped()) {
       if (this.options.paused?.()) {
@@ -82,7 +84,7 @@ export class Pacer {
   /** Waits for input, and at most so long. 0 only lets events in. */
   private sleep(ms: number): Promise<void> {
     return new Promise((done) => {
-      if (ms <= 0) return void setImmediate(done);
+      if (ms <= 0) return void (this.options.soon ?? setImmediate)(done);
       // A timer beyond 2^31 ms fires at once; with no end the timer only keeps the process alive.
       const timer = setTimeout(() => this.wake(), Math.min(ms, 2 ** 30));
       this.wakeUp = () => {
