@@ -33,6 +33,8 @@ const TWO32 = 4294967296;
 const BARREN_TRAPS_MAX = 4;
 /** Instructions for one call of generated code. V8 replaces slow code by fast only at a call. */
 const SLICE = 1 << 18;
+/** The same while hot code waits for the next batch of translation. */
+const SLICE_WAITING = 1 << 14;
 
 /** The memory of a machine: see layout.ts. */
 export function newMemory(ramBytes: number): WebAssembly.Memory {
@@ -143,7 +145,7 @@ export class Hart {
         stop = STOP_BUDGET;
         break;
       }
-      const slice = left < SLICE ? left : SLICE;
+      const most = this.engine?.isWaiting ? SLICE_WAITING : SLICE, slice = left < most ? left : most;
       this.words[LEFT / 4] = this.budget = slice;
       this.running = true;
       const why = this.wasmRun!(slice);

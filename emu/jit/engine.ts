@@ -52,6 +52,9 @@ export interface Stress {
 /** Exports of the core that regions import. */
 export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.ExportValue>;
 
+/** A place that has become hot, and the RAM page that it was on then. */
+interface Hot { readonly va: number; readonly ramPage: number }
+
 /** A region that was translated. */
 interface Translation {
   readonly va: number;
@@ -72,8 +75,8 @@ const nameOf = (r: Region, i: number): string => `guest_${(r.entryVa < 0 ? r.ent
 
 /** Fewer jumps than these are interpreted faster than translated. */
 const HOT_JUMPS = 3000;
-/** Instructions translated in one go: about 2 ms of work. */
-const BATCH_INSNS = 2500;
+/** Regions are translated in one go until they have so many instructions: some milliseconds of work while V8 has not compiled the translator, less then. */
+const BATCH_INSNS = 100;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 24;
 const REFUSALS_MAX = 12;
@@ -100,7 +103,7 @@ export class Engine implements CodeSource {
   private readonly i32: Int32Array;
   private readonly host: Pick<HostBlock, "hart" | "fusedMadd">;
   private core: CoreExports | null = null;
-  private readonly queue: { va: number; ramPage: number }[] = [];
+  private readonly queue: Hot[] = [];
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
   private readonly byPage = new Map<number, Set<Translation>>();
   private readonly all = new Set<Translation>();
@@ -160,7 +163,7 @@ export class Engine implements CodeSource {
 
   /** The code at pc has become hot. */
   hot(): void {
-    const va = this.pc(), ramPage = this.map.codePage(Math.floor(va / 4096) * 4096);
+    const va = this.pc(), ramPage = this.pageAt(va);
     if (ramPage < 0) return;
     this.queue.push({ va, ramPage });
     if (this.queue.length >= QUEUE_FULL) this.work();
@@ -182,7 +185,7 @@ export class Engine implements CodeSource {
     if (++t.refusals < REFUSALS_MAX) return 0;
     // Code that is here to stay is translated as it is mapped here.
     this.drop(t);
-    this.translate([va]);
+    this.translate([{ va, ramPage: this.pageAt(va) }]);
     return this.u16[record >> 1] === OP_ENTER && this.checker === null ? 1 : 0;
   }
 
@@ -194,32 +197,35 @@ export class Engine implements CodeSource {
 
   // ---- translating ----
 
-  /** Translates what is hot, in modules of one batch each. */
+  /** Translates one batch of what is hot. What is left waits until the guest has run on for a while: it is never held long. */
   work(): void {
     if (this.dropOneIn > 0) this.dropAtRandom();
-    if (this.queue.length === 0) return;
-    const vas: number[] = [];
-    for (const { va, ramPage } of this.queue.splice(0)) if (this.map.codePage(Math.floor(va / 4096) * 4096) === ramPage) vas.push(va);
-    this.translate(vas);
+    if (this.queue.length > 0) this.queue.splice(0, this.translate(this.queue));
   }
 
-  private translate(vas: readonly number[]): void {
+  /** Whether something hot waits to be translated. */
+  get isWaiting(): boolean {
+    return this.queue.length > 0;
+  }
+
+  /** One batch of regions at the addresses in turn. => how many of them this dealt with */
+  private translate(wanted: readonly Hot[]): number {
     const found: Region[] = [], began = this.hostMs();
-    let insns = 0;
-    for (const va of vas) {
-      if (this.isEntry(va) || found.some((r) => r.blocks.some((b) => b.va === va)) || this.isWithin(va)) continue;
+    let insns = 0, taken = 0;
+    for (const { va, ramPage } of wanted) {
+      if (insns >= BATCH_INSNS) break;
+      taken++;
+      if (this.pageAt(va) !== ramPage || this.isEntry(va) || found.some((r) => r.blocks.some((b) => b.va === va)) || this.isWithin(va)) continue;
       const region = discoverRegion(va, this);
       if (region === null) continue;
       found.push(region);
       insns += region.insnCount;
-      if (insns < BATCH_INSNS) continue;
-      this.build(found.splice(0));
-      insns = 0;
     }
     if (found.length > 0) this.build(found);
     const tookMs = this.hostMs() - began, { stats } = this;
     stats.compileMs += tookMs;
     stats.longestMs = Math.max(stats.longestMs, tookMs);
+    return taken;
   }
 
   private isEntry(va: number): boolean {
@@ -414,6 +420,11 @@ export class Engine implements CodeSource {
   }
 
   // ---- inside ----
+
+  /** RAM page of the code at an address now, or -1. */
+  private pageAt(va: number): number {
+    return this.map.codePage(Math.floor(va / 4096) * 4096);
+  }
 
   private pc(): number {
     const at = (this.block + PC) >> 2;
