@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync } from "node:zlib";
+import type { BlockBackend } from "../../emu/dev/device.ts";
 import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
 import { Machine } from "../../emu/machine.ts";
 import { type Trace, TRACE_KINDS } from "../../kernel/kern/kern.ts";
@@ -12,8 +13,9 @@ import { startKernel } from "./kernel.ts";
 import { type CommandLine, flag, list, memoryBytes, text, UsageError } from "./options.ts";
 import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
-/** The root disk that comes with us, gzipped; from build/tools, where this runs. */
-const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/image/root.img.br", import.meta.url));
+/** The root disk that comes with us, and how large it is uncompressed; from build/tools, where this runs. */
+const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/image/root.img.br", import.meta.url)), EMBEDDED_ROOT_BYTES = 16 << 20;
+const SPARSE_BYTES = 16384;
 const INIT = "/sbin/init";
 /** Where files of the host appear, unless another place is named. */
 const HOST_FOLDER = "host";
@@ -70,6 +72,16 @@ function traceOf(kinds: string | undefined): Trace | null {
   return { kinds: new Set(TRACE_KINDS.filter((k) => wanted.includes("all") || wanted.includes(k))), line: (text) => void process.stderr.write(`${text}\n`) };
 }
 
+/** Uncompressed in one piece, as zlib's small ones would leave the heap twice as large; what is zero takes no memory of the host. */
+function embeddedDisk(): BlockBackend {
+  const whole = brotliDecompressSync(readInput("embedded root disk", EMBEDDED_ROOT), { chunkSize: EMBEDDED_ROOT_BYTES }), image = new Uint8Array(whole.length);
+  for (let at = 0; at < whole.length; at += SPARSE_BYTES) {
+    const part = whole.subarray(at, at + SPARSE_BYTES);
+    if (part.some((byte) => byte !== 0)) image.set(part, at);
+  }
+  return memoryDisk(EMBEDDED_ROOT, image);
+}
+
 async function start(line: CommandLine, init: readonly string[], files: readonly CpioEntry[]): Promise<number> {
   const common = commonConfig(line), clock = clockMode(line, "host"), path = text(line, "disk"), rw = flag(line, "rw"), kinds = text(line, "trace");
   if (rw && path === undefined) throw new UsageError("--rw needs --disk F: the embedded root disk is never changed");
@@ -77,7 +89,7 @@ async function start(line: CommandLine, init: readonly string[], files: readonly
   if (initrd !== null && initrd.length > memoryBytes(line) / 2) {
     throw new UsageError(`${initrd.length} bytes of host files do not fit into ${memoryBytes(line)} bytes of memory; give more --mem`);
   }
-  const disk = path === undefined ? memoryDisk(EMBEDDED_ROOT, brotliDecompressSync(readInput("embedded root disk", EMBEDDED_ROOT))) : openDisk(path, { writable: rw });
+  const disk = path === undefined ? embeddedDisk() : openDisk(path, { writable: rw });
   const session = new Session("ports");
   const bootargs = [text(line, "append"), session.ports === null ? undefined : "stdio=ports"].filter((a) => a !== undefined).join(" ");
   const machine = new Machine({

@@ -163,4 +163,34 @@ loop: sd a0, 0(s0)\nld a1, 0(s0)\nadd a2, a2, a1\nlh a3, 1(s0)\nadd a2, a2, a3
   });
 });
 
+test("a debugger's breakpoint in a translated loop stops each time around, and single steps are single", () => {
+  const source = "li a0, 5000\nloop: addi a0, a0, -1\nadd a1, a1, a0\nhere: xori a1, a1, 5\nbnez a0, loop\nebreak", here = 4096 + 16, EBREAK = 0x00100073;
+  const w = new World(source, "jit"), { hart, ram } = w.m;
+  const put = (insn: number): number => {
+    const before = ram.i32[here / 4]!;
+    ram.i32[here / 4] = insn;
+    hart.codeWritten(0x80001);
+    return before;
+  };
+  hart.run(3000);
+  hart.run(3000);
+  assert.ok(hart.engine!.covers(CODE_VA + 16), "the loop is translated");
+  const insn = put(EBREAK);
+  for (let round = 0; round < 200; round++) {
+    assert.is(hart.run(100000), STOP_TRAP);
+    assert.equal([hart.cause, hart.pc], [3, CODE_VA + 16], `round ${round}`);
+    const left = hart.reg(10), retired = hart.instret;
+    put(insn);
+    for (const pc of [20, 8, 12]) {
+      assert.is(hart.run(1), STOP_BUDGET);
+      assert.is(hart.pc, CODE_VA + pc);
+    }
+    // Without the breakpoint the loop is hot again, and runs on for some rounds.
+    assert.is(hart.run(40), STOP_BUDGET);
+    assert.is(hart.instret - retired, 43);
+    assert.is(left - hart.reg(10), 11);
+    put(EBREAK);
+  }
+});
+
 test.run();
