@@ -29,7 +29,7 @@ import { type EngineMode, FullHart, type TlbMode } from "./hart/fullhart.ts";
 import { newMemory, STOP_WFI } from "./hart/hart.ts";
 import { RAM_OFFSET } from "./hart/layout.ts";
 import type { AdMode } from "./hart/privileged.ts";
-import type { Stress } from "./jit/engine.ts";
+import type { Tuning } from "./jit/tuning.ts";
 import { pageWalk, type WalkReport } from "./mmu/inspect.ts";
 import type { TlbEntry } from "./mmu/tlb.ts";
 import { VirtualClock } from "./time/clock.ts";
@@ -55,7 +55,7 @@ const SLICE_MAX = 1 << 29;
 /** Set when bundled, so that all tests can run with another engine. */
 declare const LOANWORD_ENGINE: EngineMode | "stress" | undefined;
 const WANTED = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit", DEFAULT_ENGINE: EngineMode = WANTED === "stress" ? "jit" : WANTED;
-const DEFAULT_STRESS: Stress | undefined = WANTED === "stress" ? { hotJumps: 2, dropOneIn: 5 } : WANTED === "check" ? { hotJumps: 2 } : undefined;
+const DEFAULT_TUNING: Partial<Tuning> = WANTED === "stress" ? { hot: 2, drop: 5 } : WANTED === "check" ? { hot: 2 } : {};
 /** Firmware adds nodes to the device tree where it lies. */
 const FDT_GROWTH_BYTES = 8192;
 const A0 = 10, A1 = 11, A2 = 12;
@@ -77,8 +77,8 @@ export interface MachineConfig {
   asidBits?: number;
   /** Default: jit. */
   engine?: EngineMode;
-  /** For tests of the translator. */
-  stress?: Stress;
+  /** For tests and measurements of the translator. */
+  tuning?: Partial<Tuning>;
   /** A supervisor in TypeScript gets the traps; else they vector. */
   hosted?: boolean;
   /** Bare: what to load and start. Without any, the hart starts at the bottom of RAM. */
@@ -128,7 +128,7 @@ export class Machine implements PowerSwitch {
     this.dma = new RamDma(this.ram, hart);
     hart.assemble(this.bus, this.timebase, {
       hosted: config.hosted ?? false, ad: this.ad, tlb: this.tlbMode, asidBits: config.asidBits ?? 16, engine: config.engine ?? DEFAULT_ENGINE,
-      stress: config.stress ?? DEFAULT_STRESS,
+      tuning: config.tuning ?? DEFAULT_TUNING,
     });
     this.clock.onEarlier = () => hart.control.endSlice();
     this.bus.onRamStore = (pa, lenBytes) => this.dma.wrote(pa, lenBytes);

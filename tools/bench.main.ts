@@ -11,12 +11,16 @@ import { parseArgs } from "node:util";
 import { debianKernel } from "./debian.ts";
 import type { Timing } from "./bench/markers.ts";
 import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
+import { UNTUNED, untuned } from "./bench/untuned.ts";
+import { VARIANTS } from "./bench/variants.ts";
 import { geometricMean, median, overheadLine, ratios, type Row, table } from "./bench/report.ts";
 import { hasCommand, nativePrograms, ourCommand, ourInstructions, type Overhead, overheadOf, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
 
 const HELP = `npm run bench -- [options] [names]
 
-  --only cpu|os     one of the two parts
+  --only PART       cpu or os; or one of the two that are not run else:
+                    untuned   Debian's busybox on 16 MiB of text: programs that nobody here tuned for
+                    variants  the CPU kernels with other settings of the translator, ours alone
   --engine E        ours: interp or jit (default jit)
   --runs N          rounds (default 3)
   --quick           one round
@@ -25,6 +29,7 @@ const HELP = `npm run bench -- [options] [names]
   --no-qemu         ours alone
   --json FILE       results (default build/bench/results.json)
 `;
+const PARTS: readonly string[] = ["cpu", "os", "untuned", "variants"];
 const TIMEOUT_MS = 600_000, ENGINES = ["interp", "jit"];
 
 interface Settings { readonly root: string; readonly runs: number; readonly engine: string; readonly kernel: string | null; readonly qemu: boolean; readonly time: "wallMs" | "cpuMs" }
@@ -88,6 +93,40 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: R
   return { rows: samples.result().map((row, i) => ({ ...row, mips: counts[i]! / row.values.ours! / 1000 })), overheads };
 }
 
+/** Debian's own programs, here and in qemu-system. */
+async function untunedPart(s: Settings, names: readonly string[], suite: string): Promise<Row[]> {
+  const needs = untuned(s.root, suite);
+  if ("reason" in needs) throw new Error(`bench: the untuned programs are not to be had: ${needs.reason}`);
+  const list = names.map(needs.line), samples = new Samples(), sums = new Map<string, string>();
+  const folder = join(s.root, "build/bench/untuned"), initrd = join(s.root, "build/bench/untuned.cpio");
+  writeFolder(s.root, folder, list, needs.files);
+  writeInitrd(s.root, initrd, list, needs.files);
+  const note = (column: string, timings: readonly Timing[]): void => timings.forEach((t, i) => {
+    const name = names[i]!, before = sums.get(name);
+    if (before !== undefined && before !== t.output) throw new Error(`bench: ${name} printed "${t.output}" in ${column}, but "${before}" elsewhere`);
+    sums.set(name, t.output);
+    samples.add(name, column, t[s.time]);
+  });
+  for (let round = 0; round < s.runs; round++) {
+    note("ours", (await timed("our machine", ourCommand(s.root, folder, s.engine), list)).timings);
+    if (s.kernel !== null) note("qemu-system", (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), list)).timings);
+  }
+  return samples.result();
+}
+
+/** The CPU kernels by the translator as it is and with one setting changed. */
+async function variantsPart(s: Settings, names: readonly string[]): Promise<Row[]> {
+  const list = names.map((n) => `/bench/${n} ${CPU_PROGRAMS[n]}`), samples = new Samples(), folder = join(s.root, "build/bench/cpu");
+  writeFolder(s.root, folder, list);
+  for (let round = 0; round < s.runs; round++) {
+    for (const { name, tune } of [{ name: "ours", tune: "" }, ...VARIANTS]) {
+      const { timings } = await timed(name, ourCommand(s.root, folder, "jit", tune === "" ? [] : ["--tune", tune]), list);
+      timings.forEach((t, i) => samples.add(names[i]!, name, t[s.time]));
+    }
+  }
+  return samples.result();
+}
+
 async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
   const ops = OPERATIONS.filter((o) => names.includes(o.name)), samples = new Samples();
   const short = (n: number): number => Math.max(1, Math.floor(n / 10));
@@ -121,11 +160,11 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return void process.stdout.write(HELP);
-  const root = process.cwd(), known = [...Object.keys(CPU_PROGRAMS), ...OPERATIONS.map((o) => o.name)], runs = Number(values.runs ?? (values.quick ? 1 : 3));
+  const root = process.cwd(), known = [...Object.keys(CPU_PROGRAMS), ...OPERATIONS.map((o) => o.name), ...UNTUNED], runs = Number(values.runs ?? (values.quick ? 1 : 3));
   const wrong = positionals.find((n) => !known.includes(n));
   if (wrong !== undefined) throw new Error(`bench: there is no ${wrong}; there are ${known.join(", ")}`);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`bench: --runs ${values.runs}: give a number from 1`);
-  if (values.only !== undefined && values.only !== "cpu" && values.only !== "os") throw new Error(`bench: --only ${values.only}: give cpu or os`);
+  if (values.only !== undefined && !PARTS.includes(values.only)) throw new Error(`bench: --only ${values.only}: give ${PARTS.join(", ")}`);
   if (values.time !== "wall" && values.time !== "cpu") throw new Error(`bench: --time ${values.time}: give wall or cpu`);
   if (values.engine === "check") {
     throw new Error("bench: --engine check compares each entry of translated code with the interpreter, hundreds of times slower than either: the bench would take hours and its times " +
@@ -140,7 +179,16 @@ async function main(): Promise<void> {
   if (qemu && !hasCommand("gcc")) process.stderr.write("bench: no column for native: gcc is not installed (Debian: gcc)\n");
   const settings: Settings = { root, runs, engine: values.engine, kernel: "path" in kernel ? kernel.path : null, qemu, time: values.time === "cpu" ? "cpuMs" : "wallMs" };
   const chosen = (all: readonly string[]): string[] => (positionals.length === 0 ? [...all] : all.filter((n) => positionals.includes(n)));
-  const cpu = values.only === "os" ? [] : chosen(Object.keys(CPU_PROGRAMS)), os = values.only === "cpu" ? [] : chosen(OPERATIONS.map((o) => o.name));
+  const isIn = (part: string): boolean => values.only === undefined || values.only === part;
+  if (values.only === "untuned") {
+    const rows = await untunedPart(settings, chosen(UNTUNED), values.suite);
+    return void process.stdout.write(`untuned programs (${values.engine}, ${values.time} time), median of ${runs}\n${table(rows, "ours", ["ours", "qemu-system"], "ms")}\n`);
+  }
+  if (values.only === "variants") {
+    const rows = await variantsPart(settings, chosen(Object.keys(CPU_PROGRAMS)));
+    return void process.stdout.write(`the translator against variants (${values.time} time), median of ${runs}\n${table(rows, "ours", ["ours", ...VARIANTS.map((v) => v.name)], "ms")}\n`);
+  }
+  const cpu = isIn("cpu") ? chosen(Object.keys(CPU_PROGRAMS)) : [], os = isIn("os") ? chosen(OPERATIONS.map((o) => o.name)) : [];
   const { rows: cpuRows, overheads } = cpu.length > 0 ? await cpuPart(settings, cpu) : { rows: [], overheads: [] }, osRows = os.length > 0 ? await osPart(settings, os) : [];
   const cpuTable = (): string => `${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native"], "ms")}\n${overheadLine(overheads)}`;
   if (cpuRows.length > 0) process.stdout.write(`CPU kernels (${values.engine}), median of ${runs}\n${cpuTable()}\n\n`);

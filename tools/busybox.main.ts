@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { DebianRiscv } from "./debian.ts";
+import { debianBusybox } from "./debian.ts";
 import { couldNotStart, underQemuSystem, underQemuUser } from "./proof/references.ts";
 
 const USAGE = `usage: npm run proof:busybox -- [options]
@@ -41,14 +41,6 @@ function makeTree(folder: string): void {
 /** The paragraphs of the file of commands that are no comments. */
 const commandsOf = (text: string): string[] => text.split(/\n{2,}/).map((p) => p.trim()).filter((p) => p !== "" && !p.startsWith("#"));
 
-/** => Debian's busybox, or why there is none */
-function fetchBusybox(root: string, suite: string): { path: string } | { reason: string } {
-  const debian = new DebianRiscv(root, suite), program = /(^|\/)bin\/busybox$/, found = debian.find(program);
-  if (found !== null) return { path: found };
-  const failed = debian.update() ?? debian.fetch(["busybox-static"]), path = debian.find(program);
-  return path === null ? { reason: `${failed ?? "the package has no busybox"}; --suite S names another suite, --busybox F a program` } : { path };
-}
-
 /**
  * The folder that every runner gets: tree.tar, busybox and script.sh.
  *
@@ -74,8 +66,8 @@ function main(): number {
   }
   const fail = (reason: string): number => (process.stderr.write(`proof: ${reason}\n`), 1);
   const root = process.cwd(), folder = join(root, "build/proof");
-  const busybox = values.busybox === undefined ? fetchBusybox(root, values.suite) : { path: values.busybox };
-  if ("reason" in busybox) return fail(busybox.reason);
+  const busybox = values.busybox === undefined ? debianBusybox(root, values.suite) : { path: values.busybox };
+  if ("reason" in busybox) return fail(`${busybox.reason}; --suite S names another suite, --busybox F a program`);
   const commands = commandsOf(readFileSync(join(root, "tools/proof/commands.sh"), "latin1")).filter((c) => c.includes(values.only));
   prepare(folder, busybox.path, commands);
   const ours = spawnSync(process.execPath, ["build/tools/cli.main.mjs", "boot", "--clock", "virtual", "--dir", `${folder}:/proof`, "-c", "/proof/busybox sh /proof/script.sh /proof/busybox /proof /tmp"],

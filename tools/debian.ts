@@ -116,3 +116,11 @@ export function debianKernel(root: string, suite: string): { path: string } | { 
   const error = debian.fetch(names.length > 0 ? names : ["linux-image-riscv64"]), path = debian.find(image);
   return path === null ? { reason: error ?? `no kernel image in Debian's ${suite} for riscv64` } : { path };
 }
+
+/** Debian's busybox-static, fetched if it is not there yet. => its path, or why there is none */
+export function debianBusybox(root: string, suite: string): { path: string } | { reason: string } {
+  const debian = new DebianRiscv(root, suite), program = /(^|\/)bin\/busybox$/, found = debian.find(program);
+  if (found !== null) return { path: found };
+  const failed = debian.update() ?? debian.fetch(["busybox-static"]), path = debian.find(program);
+  return path === null ? { reason: failed ?? "the package has no busybox" } : { path };
+}

@@ -23,7 +23,7 @@ const TLB_MODES: readonly TlbMode[] = ["normal", "tiny", "hostile"];
 
 /** Our run of a program, and what differs in the other. */
 function runBoth(program: Program, tlb: TlbMode): { ours: OurRun; report: string } {
-  const translated = values.hot || values.twin ? { engine: "jit", stress: { hotJumps: 2, dropOneIn: Number(values.drop) } } as const : {};
+  const translated = values.hot || values.twin ? { engine: "jit", tuning: { hot: 2, drop: Number(values.drop) } } as const : {};
   const theirs = values.twin ? null : runInQemu(program);
   let ours: OurRun;
   try {

@@ -11,7 +11,8 @@ import { type AdMode, Privileged } from "./privileged.ts";
 import type { Bus } from "../bus/bus.ts";
 import { Checker } from "../jit/checker.ts";
 import { TABLE_SLOTS } from "../jit/core.ts";
-import { Engine, type Stress } from "../jit/engine.ts";
+import { Engine } from "../jit/engine.ts";
+import type { Tuning } from "../jit/tuning.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { Tlb } from "../mmu/tlb.ts";
 import { Walker } from "../mmu/walk.ts";
@@ -31,7 +32,7 @@ export interface HartConfig {
   tlb: TlbMode;
   asidBits: number;
   engine: EngineMode;
-  stress?: Stress | undefined;
+  tuning?: Partial<Tuning> | undefined;
 }
 
 export class FullHart extends Hart {
@@ -49,8 +50,8 @@ export class FullHart extends Hart {
     walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
     const hartBlock = HART_BASE + this.id * HART_STRIDE;
     this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
-    const { mmu } = this, stress = config.stress ? { stress: config.stress } : {};
-    const engine = config.engine === "interp" ? null : this.makeEngine(config.engine === "check", stress);
+    const { mmu } = this;
+    const engine = config.engine === "interp" ? null : this.makeEngine(config.engine === "check", config.tuning);
     if (engine !== null) {
       tlb.onForget = (context) => engine.renew(context);
       tlb.onFence = (context, va, level) => engine.fenced(context, va, level);
@@ -59,12 +60,12 @@ export class FullHart extends Hart {
     this.control = new Privileged(this, csrs, mmu, { hosted: config.hosted, ad: config.ad, engine });
   }
 
-  private makeEngine(isChecked: boolean, stress: { stress?: Stress }): Engine {
+  private makeEngine(isChecked: boolean, tuning: Partial<Tuning> | undefined): Engine {
     const { memory, mmu } = this, hartBlock = HART_BASE + this.id * HART_STRIDE;
     const table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS, maximum: TABLE_SLOTS });
     const checker = isChecked ? new Checker({ memory, hartBlock, table, forgetWrites: () => mmu.tlb.dropAllWrites() }) : null;
     if (checker !== null) mmu.onWritable = (page) => checker.writable(page);
-    return new Engine({ memory, hartBlock, table, code: this.code, map: mmu, checker, ...stress });
+    return new Engine({ memory, hartBlock, table, code: this.code, map: mmu, checker, tuning });
   }
 
   /** U 0, S 1, M 3. */

@@ -20,6 +20,7 @@ import { DEPTH_BITS, FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION
 import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, type Region } from "./region.ts";
 import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
+import { STANDARD, type Tuning } from "./tuning.ts";
 import { ModuleBuilder } from "./wasm.ts";
 
 /** What the engine asks of the hart's MMU. */
@@ -37,16 +38,7 @@ export interface EngineParts {
   readonly map: CodeMap;
   /** Runs each region beside the interpreter; see checker.ts. */
   readonly checker: Checker | null;
-  /** For tests: what is hot at the first jump, and how often translations are dropped at random. */
-  readonly stress?: Stress;
-}
-
-/** Makes rare things common. */
-export interface Stress {
-  /** Jumps that make a place hot; default 3000. */
-  readonly hotJumps?: number;
-  /** One in so many returns to TypeScript drops a translation, or all of them. */
-  readonly dropOneIn?: number;
+  readonly tuning?: Partial<Tuning> | undefined;
 }
 
 /** Exports of the core that regions import. */
@@ -73,15 +65,11 @@ interface Translation {
 /** What a profiler shows of a region's function. */
 const nameOf = (r: Region, i: number): string => `guest_${(r.entryVa < 0 ? r.entryVa + 2 ** 64 : r.entryVa).toString(16)}_${i}`;
 
-/** Fewer jumps than these are interpreted faster than translated. */
-const HOT_JUMPS = 3000;
-/** Regions are translated in one go until they have so many instructions: some milliseconds of work while V8 has not compiled the translator, less then. */
+/** Instructions after which translating waits: some milliseconds of work while V8 has not compiled the translator, less later. */
 const BATCH_INSNS = 100;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
-const QUEUE_FULL = 24;
+const QUEUE_FULL = 8;
 const REFUSALS_MAX = 12;
-/** How often a place within a region may become hot before it gets its own: each end of a slice is such a place. */
-const PASSES_MAX = 20;
 /** Jumps that make an address a likely target: cold exits count one where they come back. */
 const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
@@ -91,9 +79,8 @@ export class Engine implements CodeSource {
   readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0, longestMs: 0 };
   /** The host's clock in milliseconds, for compileMs and longestMs (how long the guest waited for translation, in all and at most at once); who wants them sets it. */
   hostMs: () => number = () => 0;
-  readonly hotJumps: number;
+  readonly tuning: Tuning;
   readonly checker: Checker | null;
-  private readonly dropOneIn: number;
   private random = 1;
   private readonly memory: WebAssembly.Memory;
   private readonly block: number;
@@ -101,7 +88,7 @@ export class Engine implements CodeSource {
   private readonly map: CodeMap;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
-  private readonly host: Pick<HostBlock, "hart" | "fusedMadd">;
+  private readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
   private core: CoreExports | null = null;
   private readonly queue: Hot[] = [];
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
@@ -119,13 +106,12 @@ export class Engine implements CodeSource {
   private context = 0;
 
   constructor(parts: EngineParts) {
-    this.hotJumps = parts.stress?.hotJumps ?? HOT_JUMPS;
-    this.dropOneIn = parts.stress?.dropOneIn ?? 0;
+    this.tuning = { ...STANDARD, ...parts.tuning };
     this.checker = parts.checker;
     this.table = parts.table;
     this.memory = parts.memory;
     this.block = parts.hartBlock;
-    this.host = { hart: parts.hartBlock, fusedMadd: hasFusedMadd() };
+    this.host = { hart: parts.hartBlock, fusedMadd: hasFusedMadd(), tuning: this.tuning };
     this.code = parts.code;
     this.map = parts.map;
     this.u16 = new Uint16Array(parts.memory.buffer);
@@ -185,7 +171,8 @@ export class Engine implements CodeSource {
     if (++t.refusals < REFUSALS_MAX) return 0;
     // Code that is here to stay is translated as it is mapped here.
     this.drop(t);
-    this.translate([{ va, ramPage: this.pageAt(va) }]);
+    const region = this.discover(va);
+    if (region !== null) this.build([region]);
     return this.u16[record >> 1] === OP_ENTER && this.checker === null ? 1 : 0;
   }
 
@@ -197,10 +184,24 @@ export class Engine implements CodeSource {
 
   // ---- translating ----
 
-  /** Translates one batch of what is hot. What is left waits until the guest has run on for a while: it is never held long. */
+  /** Translates some of what is hot: as one module, and no more than the guest can wait for. */
   work(): void {
-    if (this.dropOneIn > 0) this.dropAtRandom();
-    if (this.queue.length > 0) this.queue.splice(0, this.translate(this.queue));
+    if (this.tuning.drop > 0) this.dropAtRandom();
+    const found: Region[] = [], began = this.hostMs();
+    for (let insns = 0; insns < BATCH_INSNS && this.queue.length > 0;) {
+      const { va, ramPage } = this.queue.shift()!;
+      // Another process runs: the place becomes hot again with its own.
+      if (this.pageAt(va) !== ramPage) {
+        if (this.code.hasRecords(ramPage)) this.cool(this.code.recordsOf(ramPage) + (va - Math.floor(va / 4096) * 4096) * (RECORD / 2));
+        continue;
+      }
+      const region = found.some((r) => r.blocks.some((b) => b.va === va)) ? null : this.discover(va);
+      if (region === null) continue;
+      found.push(region);
+      insns += region.insnCount;
+    }
+    if (found.length > 0) this.build(found);
+    this.took(this.hostMs() - began);
   }
 
   /** Whether something hot waits to be translated. */
@@ -208,24 +209,19 @@ export class Engine implements CodeSource {
     return this.queue.length > 0;
   }
 
-  /** One batch of regions at the addresses in turn. => how many of them this dealt with */
-  private translate(wanted: readonly Hot[]): number {
-    const found: Region[] = [], began = this.hostMs();
-    let insns = 0, taken = 0;
-    for (const { va, ramPage } of wanted) {
-      if (insns >= BATCH_INSNS) break;
-      taken++;
-      if (this.pageAt(va) !== ramPage || this.isEntry(va) || found.some((r) => r.blocks.some((b) => b.va === va)) || this.isWithin(va)) continue;
-      const region = discoverRegion(va, this);
-      if (region === null) continue;
-      found.push(region);
-      insns += region.insnCount;
-    }
-    if (found.length > 0) this.build(found);
-    const tookMs = this.hostMs() - began, { stats } = this;
-    stats.compileMs += tookMs;
-    stats.longestMs = Math.max(stats.longestMs, tookMs);
-    return taken;
+  private took(ms: number): void {
+    this.stats.compileMs += ms;
+    this.stats.longestMs = Math.max(this.stats.longestMs, ms);
+  }
+
+  /** The region of a hot place that needs one, or null. */
+  private discover(va: number): Region | null {
+    return this.isEntry(va) || this.isWithin(va) ? null : discoverRegion(va, this, this.tuning);
+  }
+
+  /** Begins to count the jumps to a record anew. */
+  private cool(record: number): void {
+    this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
   }
 
   private isEntry(va: number): boolean {
@@ -235,15 +231,15 @@ export class Engine implements CodeSource {
 
   /**
    * Whether a region holds the code at an address that is none of its entries: the interpreter soon comes to one. When it does
-   * not, the place is hot again, and gets a region of its own.
+   * not, the place is hot again, and gets a region of its own in the end. Each end of a slice is such a place.
    */
   private isWithin(va: number): boolean {
     const record = this.recordOf(va), times = this.passed.get(record) ?? 0;
-    if (times >= PASSES_MAX) return false;
+    if (times >= this.tuning.passes) return false;
     for (const t of this.byPage.get(this.code.ramOffsetOf(record) >>> 12) ?? []) {
       if (!t.code.has(va) || !t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) continue;
       this.passed.set(record, times + 1);
-      this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
+      this.cool(record);
       return true;
     }
     return false;
@@ -336,7 +332,7 @@ export class Engine implements CodeSource {
   private drop(t: Translation): void {
     for (const { record, cell } of t.cells) {
       if (this.u16[record >> 1] === OP_ENTER) this.u16[record >> 1] = this.i32[(CELLS + cell * CELL + CELL_OP) >> 2]!;
-      this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
+      this.cool(record);
       this.i32[(CELLS + cell * CELL + CELL_STAMP) >> 2] = 0;
       // The cell is not used again before the next flush: callers may still look at its stamp.
       this.ofCell[cell] = null;
@@ -355,7 +351,7 @@ export class Engine implements CodeSource {
   private dropAtRandom(): void {
     this.random = (Math.imul(this.random, 1103515245) + 12345) & 0x7fffffff;
     const n = this.random >>> 8;
-    if (n % this.dropOneIn !== 0 || this.all.size === 0) return;
+    if (n % this.tuning.drop !== 0 || this.all.size === 0) return;
     if (n % 7 === 0) this.flush();
     else this.drop([...this.all][n % this.all.size]!);
   }
@@ -408,7 +404,7 @@ export class Engine implements CodeSource {
     const all = [...this.all], sum = (of: (t: Translation) => number): number => all.reduce((n, t) => n + of(t), 0);
     return {
       regions: all.length, insns: sum((t) => t.insns), wasmBytes: sum((t) => t.wasmBytes), cells: ENTRY_CELLS - this.freeCells.length, cellsMax: ENTRY_CELLS,
-      slots: TABLE_SLOTS - this.freeSlots.length, slotsMax: TABLE_SLOTS, queued: this.queue.length, pages: this.byPage.size, hotJumps: this.hotJumps,
+      slots: TABLE_SLOTS - this.freeSlots.length, slotsMax: TABLE_SLOTS, queued: this.queue.length, pages: this.byPage.size, hotJumps: this.tuning.hot,
     };
   }
 

@@ -5,6 +5,7 @@
 //
 // Only code that has run and that the hart could fetch now is followed: nothing here raises faults or sets A bits.
 import { isPunted, type InsnShape, shapeOf } from "./shape.ts";
+import { STANDARD, type Tuning } from "./tuning.ts";
 import { decode, type Decoded, isCompressed, newDecoded, rowNamed } from "../isa/table.ts";
 
 export interface Insn {
@@ -65,8 +66,6 @@ export interface CodeSource {
 }
 
 const INSNS_MAX = 1500, BLOCKS_MAX = 400, CANDIDATES_MAX = 160;
-/** Larger regions leave out loops that have one. */
-const WHOLE_MAX = 128;
 /** A plain jump farther than this leaves for another function. */
 const JUMP_FAR = 1 << 15;
 /** Indirect targets are looked for so far around what is known of the function. */
@@ -78,6 +77,7 @@ const ROW_JAL = rowNamed("jal"), ROW_JALR = rowNamed("jalr");
 
 class Discovery {
   private readonly source: CodeSource;
+  private readonly tuning: Tuning;
   private readonly leavesLoops: boolean;
   private readonly pages = new Map<number, { ramPage: number; lo: number; hi: number }>();
   private readonly insns = new Map<number, Insn>();
@@ -90,8 +90,9 @@ class Discovery {
   private readonly d: Decoded = newDecoded();
 
   /** => leavesLoops: loops within that have a region already are not part of this one */
-  constructor(source: CodeSource, leavesLoops: boolean) {
+  constructor(source: CodeSource, tuning: Tuning, leavesLoops: boolean) {
     this.source = source;
+    this.tuning = tuning;
     this.leavesLoops = leavesLoops;
   }
 
@@ -260,7 +261,7 @@ class Discovery {
     const entryVas = this.entryVas.filter((va) => byVa.has(va));
     entryVas.forEach(reach);
     for (let b = stack.pop(); b !== undefined; b = stack.pop()) b.targets.forEach(reach);
-    const blocks = foldHammocks(all.filter((b) => reached.has(b)), new Set(entryVas));
+    const blocks = foldHammocks(all.filter((b) => reached.has(b)), new Set(entryVas), this.tuning.fold);
     blocks.forEach((b, i) => { b.id = i; });
     for (const b of blocks) b.succ = [...new Set(b.targets.map((va) => byVa.get(va)).filter((t) => t !== undefined).map((t) => t.id))];
     const usable = (b: Block): boolean => b.insns.length > 0;
@@ -274,21 +275,18 @@ class Discovery {
   }
 }
 
-/** Longer stretches are better jumped over. */
-const SKIPPED_MAX = 3;
-
 /**
  * A branch over a few instructions that only compute becomes a choice between the results: compilers branch where other
- * processors would move conditionally, often on data that no predictor guesses.
+ * processors would move conditionally, often on data that no predictor guesses. Stretches longer than `longest` are better jumped over.
  */
-function foldHammocks(blocks: readonly Block[], entries: ReadonlySet<number>): Block[] {
+function foldHammocks(blocks: readonly Block[], entries: ReadonlySet<number>, longest: number): Block[] {
   const byVa = new Map(blocks.map((b) => [b.va, b])), ways = new Map<number, number>(), gone = new Set<Block>();
   for (const b of blocks) for (const va of new Set(b.targets)) ways.set(va, (ways.get(va) ?? 0) + 1);
   for (const b of blocks) {
     if (b.end !== END_BRANCH) continue;
     const [over, next] = b.targets as [number, number], f = byVa.get(next);
     if (f === undefined || f === b || f.end !== END_FALL || f.targets[0] !== over || ways.get(next) !== 1 || entries.has(next)) continue;
-    if (f.insns.length > SKIPPED_MAX || !f.insns.every((insn) => insn.shape.isPlain) || f.skipped.length > 0) continue;
+    if (f.insns.length > longest || !f.insns.every((insn) => insn.shape.isPlain) || f.skipped.length > 0) continue;
     b.skipped = f.insns;
     b.end = END_FALL;
     b.targets = [over];
@@ -372,7 +370,7 @@ function distances(from: Block, next: (b: Block) => readonly Block[]): Map<Block
  *
  * => null: its first instruction cannot be translated
  */
-export function discoverRegion(entryVa: number, source: CodeSource): Region | null {
-  const whole = new Discovery(source, false).run(entryVa);
-  return whole === null || whole.insnCount <= WHOLE_MAX ? whole : new Discovery(source, true).run(entryVa);
+export function discoverRegion(entryVa: number, source: CodeSource, tuning = STANDARD): Region | null {
+  const whole = new Discovery(source, tuning, false).run(entryVa);
+  return whole === null || whole.insnCount <= tuning.whole ? whole : new Discovery(source, tuning, true).run(entryVa);
 }

@@ -18,6 +18,7 @@ import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END
 import { type Frame, type Jump, type PageCache, StaticBuilder } from "./staticbuilder.ts";
 import { steadyBases } from "./stride.ts";
 import { cycleHeads, type Part, structureOf } from "./structure.ts";
+import type { Tuning } from "./tuning.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
 import { rowNamed, rows } from "../isa/table.ts";
 import { CELL_STAMP, DATA_BANK, EPOCH, F0, X0 } from "../hart/layout.ts";
@@ -38,6 +39,7 @@ export interface HostBlock {
   /** Byte offset of the hart's block. */
   readonly hart: number;
   readonly fusedMadd: boolean;
+  readonly tuning: Tuning;
   /** How a call to an address may go without a look-up, or null. */
   link(va: number): Link | null;
   /** The decoded record of an instruction, or -1: it has none that lasts. */
@@ -243,7 +245,7 @@ class RegionEmitter implements Frame {
     }
     if (block.insns.length > 0) e.get(LEFT_ARG).i32(block.insns.length).op("i32.sub").set(LEFT_ARG);
     builder.beginBlock();
-    this.groups = groupAccesses(block.insns);
+    this.groups = this.host.tuning.groups === 1 ? groupAccesses(block.insns) : [];
     this.groupNumbers = new Map();
     for (const insn of block.insns) {
       builder.begin(insn);
@@ -265,7 +267,7 @@ class RegionEmitter implements Frame {
   }
 
   steadyPage(base: number, store: boolean): PageCache | null {
-    if (base === 0 || (this.steady[this.block.id]! & (1 << base)) === 0) return null;
+    if (base === 0 || this.host.tuning.caches !== 1 || (this.steady[this.block.id]! & (1 << base)) === 0) return null;
     const key = base * 2 + (store ? 1 : 0);
     let cache = this.pageCaches.get(key);
     if (cache === undefined) this.pageCaches.set(key, (cache = { page: this.e.local(I64), addend: this.e.local(I32) }));

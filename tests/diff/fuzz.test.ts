@@ -20,7 +20,7 @@ for (const [seed, tlb, slice] of runs) {
 const hotRuns: readonly (readonly [number, TlbMode, number, number])[] = [[2001, "normal", 0, 0], [2002, "tiny", 0, 30], [2003, "hostile", 1013, 9], [2004, "normal", 0, 3]];
 for (const [seed, tlb, slice, dropOneIn] of hotRuns) {
   test.skipBecause(why, `loops of program ${seed}, translated, do what they do in QEMU (TLB ${tlb}${dropOneIn ? `, one in ${dropOneIn} dropped` : ""})`, () => {
-    const program = makeProgram(seed, 6000, true), here = runHere(program, tlb, slice, { engine: "jit", stress: { hotJumps: 2, dropOneIn } });
+    const program = makeProgram(seed, 6000, true), here = runHere(program, tlb, slice, { engine: "jit", tuning: { hot: 2, drop: dropOneIn } });
     assert.ok(here.regions > 100, `${here.regions} regions were translated`);
     const report = difference(program, runInQemu(program), here.ram);
     if (report !== "") assert.unreachable(`${report}\nrepeat: node build/tools/fuzz.main.mjs --hot --seed ${seed} --size 6000 --insns 1 --tlb ${tlb}`);

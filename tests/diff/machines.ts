@@ -37,7 +37,7 @@ export function runInQemu(p: Program): Uint8Array {
 /** regions: how many were translated. */
 export interface OurRun { readonly ram: Uint8Array; readonly retired: number; readonly regions: number }
 
-/** Runs a program in our machine, `slice` instructions at a time if not 0. => RAM afterwards; `more`: engine, stress */
+/** Runs a program in our machine, `slice` instructions at a time if not 0. => RAM afterwards; `more`: engine, tuning */
 export function runHere(p: Program, tlb: TlbMode = "normal", slice = 0, more: Partial<MachineConfig> = {}): OurRun {
   const machine = new Machine({ ramBytes: RAM_BYTES, console: { read: () => -1, write: () => {} }, tlb, kernel: { name: `seed ${p.seed}`, bytes: p.image }, ...more });
   const limit = p.insns * 2000 + 1_000_000;

@@ -57,22 +57,26 @@ function residentMiB(pid: number): number {
 
 export const hasCommand = (name: string): boolean => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0;
 
+/** A file that some rows need besides the programs of guest/bench; guests see it under /bench. */
+export interface BenchFile { readonly name: string; readonly data: Uint8Array }
+
 /** Everything the suite needs, as files of an initial RAM disk: programs, shell, tools, and the list of commands. */
-export function suiteFiles(root: string, list: readonly string[]): CpioEntry[] {
+export function suiteFiles(root: string, list: readonly string[], more: readonly BenchFile[] = []): CpioEntry[] {
   const file = (path: string, from: string): CpioEntry => ({ path, mode: S_IFREG | 0o755, data: readFileSync(from) });
   const bench = join(root, "build/guest/bench"), bin = join(root, "build/guest/bin");
   return [
     ...readdirSync(bench).map((f) => file(`bench/${f}`, join(bench, f))), ...["sh", "ls", "wc", "true"].map((f) => file(`bin/${f}`, join(bin, f))),
+    ...more.map((f) => ({ path: `bench/${f.name}`, mode: S_IFREG | 0o755, data: f.data })),
     { path: "suite.txt", mode: S_IFREG | 0o644, data: new TextEncoder().encode(`${list.join("\n")}\n`) },
     { path: "dev/.keep", mode: S_IFREG | 0o644, data: new Uint8Array(0) },
   ];
 }
 
 /** Our machine in a process of its own. */
-export function ourCommand(root: string, folder: string, engine: string): { command: string; args: string[] } {
+export function ourCommand(root: string, folder: string, engine: string, more: readonly string[] = []): { command: string; args: string[] } {
   return {
     command: process.execPath,
-    args: [join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
+    args: [join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", ...more, "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
   };
 }
 
@@ -123,13 +127,14 @@ export function nativePrograms(root: string, names: readonly string[]): string |
 }
 
 /** The folder that our guest sees as /bench, for a list of commands. */
-export function writeFolder(root: string, folder: string, list: readonly string[]): void {
+export function writeFolder(root: string, folder: string, list: readonly string[], more: readonly BenchFile[] = []): void {
   mkdirSync(folder, { recursive: true });
   const bench = join(root, "build/guest/bench");
   for (const f of readdirSync(bench)) writeFileSync(join(folder, f), readFileSync(join(bench, f)), { mode: 0o755 });
+  for (const f of more) writeFileSync(join(folder, f.name), f.data, { mode: 0o755 });
   writeFileSync(join(folder, "suite.txt"), `${list.join("\n")}\n`);
 }
 
-export function writeInitrd(root: string, path: string, list: readonly string[]): void {
-  writeFileSync(path, packCpio(suiteFiles(root, list)));
+export function writeInitrd(root: string, path: string, list: readonly string[], more: readonly BenchFile[] = []): void {
+  writeFileSync(path, packCpio(suiteFiles(root, list, more)));
 }

@@ -75,9 +75,10 @@ function traceOf(kinds: string | undefined): Trace | null {
 /** Uncompressed in one piece, as zlib's small ones would leave the heap twice as large; what is zero takes no memory of the host. */
 function embeddedDisk(): BlockBackend {
   const whole = brotliDecompressSync(readInput("embedded root disk", EMBEDDED_ROOT), { chunkSize: EMBEDDED_ROOT_BYTES }), image = new Uint8Array(whole.length);
+  const zeros = new Uint8Array(SPARSE_BYTES);
   for (let at = 0; at < whole.length; at += SPARSE_BYTES) {
     const part = whole.subarray(at, at + SPARSE_BYTES);
-    if (part.some((byte) => byte !== 0)) image.set(part, at);
+    if (Buffer.compare(part, zeros.subarray(0, part.length)) !== 0) image.set(part, at);
   }
   return memoryDisk(EMBEDDED_ROOT, image);
 }

@@ -33,6 +33,7 @@ const ROWS: readonly OptionRow[] = [
   { name: "ad", value: "hw|svade|svadu", verbs: ALL, help: "who sets A and D bits of page tables" },
   { name: "tlb", value: "normal|tiny|hostile", verbs: ALL, help: "how much the TLB keeps; for tests of guests" },
   { name: "engine", value: "interp|jit|check", verbs: ALL, help: "interpret, translate what is hot (default), or do both and compare" },
+  { name: "tune", value: "NAME=N,...", verbs: ALL, help: "change settings of the translator; for measurements" },
   { name: "seed", value: "N", verbs: ALL, help: "seed of every random choice (default 1)" },
   { name: "trace", value: "KINDS", verbs: KERNEL, help: "trace on stderr: syscall, enosys, signal, fault, exec, exit, or all" },
   { name: "json", verbs: ALL, help: "a line of JSON on stderr at the end: exit code, instructions, time" },

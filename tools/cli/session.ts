@@ -1,4 +1,5 @@
 // One session at the keyboard or in a pipe: the machine's console on our standard streams, run to its end.
+import { parseTuning } from "../../emu/jit/tuning.ts";
 import type { MachineConfig } from "../../emu/machine.ts";
 import { DEFAULT_EPOCH_SECONDS } from "../../emu/dev/rtc.ts";
 import { HostStream, type Input, NoInput, standardInput } from "../host/stdio.ts";
@@ -8,7 +9,7 @@ import { Ddb } from "../ddb/commands.ts";
 import { DdbConsole } from "../ddb/console.ts";
 import { machineMemory } from "../ddb/engine.ts";
 import { OverheadPeak } from "../host/memory.ts";
-import { choice, type CommandLine, flag, memoryBytes, seed, text } from "./options.ts";
+import { choice, type CommandLine, flag, memoryBytes, seed, text, UsageError } from "./options.ts";
 
 /** Our reader went away: what a shell says of a program that SIGPIPE ended. */
 const EXIT_PIPE = 141;
@@ -19,12 +20,23 @@ const EXIT_PANIC = 255;
 const LOOK_MS = 250;
 
 /** Settings of the machine that every verb takes. */
-export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" | "seed" | "ad" | "tlb" | "virtio" | "engine"> {
+export function commonConfig(line: CommandLine): Pick<MachineConfig, "ramBytes" | "seed" | "ad" | "tlb" | "virtio" | "engine" | "tuning"> {
   const ad = choice(line, "ad", ["hw", "svade", "svadu"] as const, "hw");
   return {
     ramBytes: memoryBytes(line), seed: seed(line), tlb: choice(line, "tlb", ["normal", "tiny", "hostile"] as const, "normal"),
     engine: choice(line, "engine", ["interp", "jit", "check"] as const, "jit"), virtio: choice(line, "virtio", ["modern", "legacy"] as const, "modern"), ...(text(line, "ad") === undefined ? {} : { ad }),
+    ...tuning(line),
   };
+}
+
+function tuning(line: CommandLine): Pick<MachineConfig, "tuning"> {
+  const wanted = text(line, "tune");
+  if (wanted === undefined) return {};
+  try {
+    return { tuning: parseTuning(wanted) };
+  } catch (e) {
+    throw new UsageError(`--tune ${wanted}: ${(e as Error).message}`);
+  }
 }
 
 export function clockMode(line: CommandLine, otherwise: ClockMode): ClockMode {

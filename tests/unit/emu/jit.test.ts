@@ -13,7 +13,7 @@ class World {
   readonly m: Machine;
 
   constructor(source: string, engine: "interp" | "jit", where = CODE_VA) {
-    this.m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, engine, stress: { hotJumps: 2 } });
+    this.m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, engine, tuning: { hot: 2 } });
     const { hart, ram } = this.m;
     ram.i32[ROOT * 1024] = pte(ROOT + 1, 1);
     ram.i32[(ROOT + 1) * 1024] = pte(ROOT + 2, 1);

@@ -1,0 +1,31 @@
+// What the translator does by measurement rather than by necessity, as numbers that can be changed: by tests to make rare
+// things common, by the bench to show what each is worth (README.md here has the figures).
+
+export interface Tuning {
+  /** Jumps to a place that make it hot: fewer are interpreted faster than translated. */
+  readonly hot: number;
+  /** Instructions of the largest region that keeps loops which have regions of their own. */
+  readonly whole: number;
+  /** Instructions that a branch may skip to become a choice between results; 0: none does. */
+  readonly fold: number;
+  /** 1: accesses off steady base registers remember their page in locals. */
+  readonly caches: number;
+  /** 1: accesses off one base register in a block share a check. */
+  readonly groups: number;
+  /** How often a place within a region may become hot before it gets its own. */
+  readonly passes: number;
+  /** One in so many returns to TypeScript drops a translation, or all of them; 0: none. */
+  readonly drop: number;
+}
+
+export const STANDARD: Tuning = { hot: 3000, whole: 128, fold: 3, caches: 1, groups: 1, passes: 20, drop: 0 };
+
+/** Reads "hot=300,fold=0". => throws an Error that names the setting */
+export function parseTuning(text: string): Partial<Tuning> {
+  return Object.fromEntries(text.split(",").map((part) => {
+    const [name, value] = part.split("=") as [string, string | undefined];
+    if (!(name in STANDARD)) throw new Error(`no such setting "${name}"; there are ${Object.keys(STANDARD).join(", ")}`);
+    if (value === undefined || !/^\d{1,5}$/.test(value)) throw new Error(`${name} wants a number below 100000, as in ${name}=${STANDARD[name as keyof Tuning]}`);
+    return [name, Number(value)];
+  }));
+}
