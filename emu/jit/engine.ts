@@ -157,9 +157,8 @@ export class Engine implements CodeSource {
 
   /** Whether the entry at a record may be entered at pc: its cell is stamped then. */
   verify(record: number): number {
-    const t = this.ofCell[this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!]!, va = this.pc();
-    const cell = t.cells.find((c) => c.record === record)!.cell;
-    if (this.pcOf(cell) === va && t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) {
+    const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!, t = this.ofCell[cell]!, va = this.pc();
+    if (this.pcOf(cell) === va && this.holds(t)) {
       if (this.checker !== null) return this.checked(cell, t, this.checker);
       const epoch = this.epochs[this.context]!;
       for (const c of t.cells) this.i32[(CELLS + c.cell * CELL + CELL_STAMP) >> 2] = epoch;
@@ -174,6 +173,12 @@ export class Engine implements CodeSource {
     const region = this.discover(va);
     if (region !== null) this.build([region]);
     return this.u16[record >> 1] === OP_ENTER && this.checker === null ? 1 : 0;
+  }
+
+  /** Whether a translation's pages are mapped as they were. */
+  private holds(t: Translation): boolean {
+    for (const p of t.pages) if (this.map.codePage(p.va) !== p.ramPage) return false;
+    return true;
   }
 
   /** Runs a region both ways, if the budget lets it begin. => 2: it ran, go on at pc; 0: the interpreter goes on */
@@ -237,7 +242,7 @@ export class Engine implements CodeSource {
     const record = this.recordOf(va), times = this.passed.get(record) ?? 0;
     if (times >= this.tuning.passes) return false;
     for (const t of this.byPage.get(this.code.ramOffsetOf(record) >>> 12) ?? []) {
-      if (!t.code.has(va) || !t.pages.every((p) => this.map.codePage(p.va) === p.ramPage)) continue;
+      if (!t.code.has(va) || !this.holds(t)) continue;
       this.passed.set(record, times + 1);
       this.cool(record);
       return true;
