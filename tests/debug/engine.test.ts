@@ -56,7 +56,7 @@ test("the hottest function is named, and its samples lie in translated code", ()
   assert.is(profile.hottest(1)[0]!.name, "hot");
   assert.ok(profile.hottest(1)[0]!.samples > 0.9 * profile.samples);
   assert.ok(profile.translated > 0.8 * profile.samples);
-  assert.match(lines, /^jit: .*after 3000 jumps/m);
+  assert.match(lines, /^jit: .*after \d+ jumps/m);
   assert.match(lines, /^now +[1-9]\d* regions? of \d+ instructions on \d+ pages?; \d+ KiB of wasm/m);
   assert.match(lines, /^cells +\d+ of 16384 \(\d/m);
   assert.match(lines, /^ +\d+ +[\d.]+ % +hot +\/prog\/spins$/m);
