@@ -192,6 +192,10 @@ export class Engine implements CodeSource {
   /** Translates some of what is hot: as one module, and no more than the guest can wait for. */
   work(): void {
     if (this.tuning.drop > 0) this.dropAtRandom();
+    if (this.queue.length > 0) this.batch();
+  }
+
+  private batch(): void {
     const found: Region[] = [], began = this.hostMs();
     for (let insns = 0; insns < BATCH_INSNS && this.queue.length > 0;) {
       const { va, ramPage } = this.queue.shift()!;
