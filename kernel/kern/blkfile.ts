@@ -59,6 +59,8 @@ class DiskOps implements FileOps {
 
   private *transfer(f: OpenFile, uio: Uio, offset: number, isWrite: boolean): KGen<number> {
     this.refresh();
+    const short = this.cache.reserve();
+    if (short < 0) return short;
     this.transfers++;
     const done = yield* this.copy(f, uio, offset, isWrite), error = isWrite ? yield* this.cache.sync() : 0;
     this.transfers--;

@@ -4,7 +4,7 @@
 //
 // A buffer's bytes are valid until the caller sleeps, unless it holds the buffer: a held buffer is not evicted. Updates happen
 // between sleeps, so a buffer needs no lock of its own; a file system's lock guards what its blocks mean.
-import { EIO } from "../lib/errno.ts";
+import { EIO, ENOMEM } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
 import type { KContext, KGen } from "../lib/kthread.ts";
 import { PAGE_SIZE, RAM_BASE } from "../hal/physmem.ts";
@@ -12,7 +12,7 @@ import { PRIV_BUFFER } from "../uvm/page.ts";
 import type { Uvm } from "../uvm/uvm.ts";
 import type { BlockDev } from "./blockdev.ts";
 
-/** Buffers of one cache. */
+/** Buffers of one cache; and how many it keeps frames for, whatever else wants memory: more than one operation holds at a time. */
 const MOST_BUFFERS = 1024, FEWEST = 8;
 
 export class Buf {
@@ -44,7 +44,9 @@ export class BufCache {
   private readonly mem: { bytes(pa: number, len: number): Uint8Array; touched(at: number, len: number): void };
   /** By block number; least recently used first. */
   private readonly bufs = new Map<number, Buf>();
-  readonly stats = { hits: 0, misses: 0, writes: 0 };
+  /** Frames of the cache that no buffer uses: with the buffers never fewer than FEWEST, from reserve to purge. */
+  private readonly spare: number[] = [];
+  readonly stats = { hits: 0, misses: 0, writes: 0, lost: 0 };
 
   constructor(ctx: KContext, uvm: Uvm, mem: { bytes(pa: number, len: number): Uint8Array; touched(at: number, len: number): void }, dev: BlockDev, blockSize: number) {
     this.ctx = ctx;
@@ -54,7 +56,20 @@ export class BufCache {
     this.blockSize = blockSize;
   }
 
-  /** The buffer of a block, read in. BSD: bread(9). => -EIO, -ENOMEM */
+  /** Takes the frames that the cache can always do with; to be called before blocks are asked for. => 0, -ENOMEM: it has none */
+  reserve(): number {
+    while (this.bufs.size + this.spare.length < FEWEST) {
+      const pg = this.uvm.pages.allocPrivate(PRIV_BUFFER, 0);
+      if (pg === 0) {
+        this.purge();
+        return -ENOMEM;
+      }
+      this.spare.push(pg);
+    }
+    return 0;
+  }
+
+  /** The buffer of a block, read in. BSD: bread(9). => -EIO */
   *bread(blkno: number): KGen<Buf | number> {
     for (;;) {
       const b = yield* this.getblk(blkno);
@@ -91,7 +106,7 @@ export class BufCache {
       const pg = yield* this.frame();
       // Another thread may have made it while this one slept.
       if (this.bufs.has(blkno)) {
-        this.uvm.pages.freePrivate(pg);
+        this.release(pg);
         continue;
       }
       const neu = new Buf(blkno, pg, this.mem.bytes(RAM_BASE + pg * PAGE_SIZE, this.blockSize));
@@ -111,17 +126,28 @@ export class BufCache {
     return b;
   }
 
-  /** A frame for a buffer: a new one, or that of the buffer used longest ago. */
+  /** A frame for a buffer: a new one, or that of the buffer used longest ago. Sleeps while all are in transfer. */
   private *frame(): KGen<number> {
     for (;;) {
       if (this.bufs.size < MOST_BUFFERS) {
         const pg = this.uvm.pages.allocPrivate(PRIV_BUFFER, 0);
         if (pg !== 0) return pg;
-        KASSERT(this.bufs.size >= FEWEST, "buffer cache: no memory for a single buffer");
+        const kept = this.spare.pop();
+        if (kept !== undefined) return kept;
+        KASSERT(this.bufs.size >= FEWEST, "buffer cache: used without its reserve");
       }
-      const victim = [...this.bufs.values()].find((b) => !b.isBusy && b.holds === 0);
-      KASSERT(victim, "buffer cache: every buffer is held");
-      if (victim.isDirty) yield* this.bwrite(victim);
+      const all = [...this.bufs.values()], victim = all.find((b) => !b.isBusy && b.holds === 0);
+      if (victim === undefined) {
+        const busy = all.find((b) => b.isBusy);
+        KASSERT(busy, "buffer cache: every buffer is held");
+        yield* this.ctx.sleep(busy, "buffers");
+        continue;
+      }
+      // What the disk refuses is lost: nobody waits for it, and keeping it would wedge all others.
+      if (victim.isDirty && (yield* this.bwrite(victim)) < 0 && !victim.isBusy) {
+        victim.isDirty = false;
+        this.stats.lost++;
+      }
       if (this.bufs.get(victim.blkno) !== victim || victim.isBusy || victim.isDirty || victim.holds > 0) continue;
       this.bufs.delete(victim.blkno);
       return victim.pg;
@@ -130,7 +156,12 @@ export class BufCache {
 
   private drop(b: Buf): void {
     this.bufs.delete(b.blkno);
-    this.uvm.pages.freePrivate(b.pg);
+    this.release(b.pg);
+  }
+
+  private release(pg: number): void {
+    if (this.bufs.size + this.spare.length < FEWEST) this.spare.push(pg);
+    else this.uvm.pages.freePrivate(pg);
   }
 
   /** The buffer was changed: it will be written. BSD: bdwrite(9). */
@@ -173,5 +204,6 @@ export class BufCache {
   /** Gives all frames back: unmount, after sync. */
   purge(): void {
     for (const b of [...this.bufs.values()]) this.drop(b);
+    for (const pg of this.spare.splice(0)) this.uvm.pages.freePrivate(pg);
   }
 }

@@ -50,10 +50,15 @@ export class Ext2Fs {
     this.freeInodes = sb.getUint32(SB_FREE_INODES, true);
   }
 
-  /** Reads and checks the superblock and the group descriptors. => -EINVAL no ext2, or features we lack; -EUCLEAN; -EIO */
+  /** Reads and checks the superblock and the group descriptors. => -EINVAL no ext2, or features we lack; -EUCLEAN; -EIO; -ENOMEM */
   static *open(vfs: Vfs, dev: BlockDev, mem: PhysMem): KGen<Ext2Fs | number> {
-    const probe = new BufCache(vfs.ctx, vfs.uvm, mem, dev, SB_SIZE), b = yield* probe.bread(SB_OFFSET / SB_SIZE);
-    if (typeof b === "number") return b;
+    const probe = new BufCache(vfs.ctx, vfs.uvm, mem, dev, SB_SIZE), short = probe.reserve();
+    if (short < 0) return short;
+    const b = yield* probe.bread(SB_OFFSET / SB_SIZE);
+    if (typeof b === "number") {
+      probe.purge();
+      return b;
+    }
     const sb = new DataView(b.bytes.slice().buffer), say = (what: string): void => vfs.complain(`ext2: ${dev.name}: superblock (byte 1024): ${what}`);
     probe.purge();
     if (sb.getUint16(SB_MAGIC, true) !== EXT2_MAGIC) {
@@ -72,8 +77,12 @@ export class Ext2Fs {
     }
     const unknown = sb.getUint32(SB_RO_COMPAT, true) & ~(RO_COMPAT_SPARSE_SUPER | RO_COMPAT_LARGE_FILE);
     const fs = new Ext2Fs(vfs, dev, mem, g, sb, unknown ? `unknown features 0x${unknown.toString(16)}` : "");
+    const none = fs.cache.reserve();
+    if (none < 0) return none;
     const error = yield* fs.checkGroups();
-    return error < 0 ? error : fs;
+    if (error >= 0) return fs;
+    fs.cache.purge();
+    return error;
   }
 
   /** A damaged structure: names it on the console. => -EUCLEAN */
