@@ -4,7 +4,7 @@
 //                                                      ║ point of no return: an error after it kills the process
 //
 // User addresses:  0x10000 static | 0x2a_aaaa_a000 PIE, break | … mmap, downward | guard | stack 8 MiB | sigcode | end
-import { E2BIG, EACCES, EFAULT, EINVAL, ELOOP, ENOEXEC, ENOMEM } from "../lib/errno.ts";
+import { E2BIG, EACCES, EFAULT, EINVAL, ELOOP, ENOEXEC, ENOMEM, ETXTBSY } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { uaoCreate } from "../uvm/aobj.ts";
@@ -24,7 +24,7 @@ import {
 import { exitProcess, killOthers, releaseVfork } from "./exit.ts";
 import { dropTimers } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
-import type { Process, Thread } from "./proc.ts";
+import { type Process, setText, type Thread } from "./proc.ts";
 import { RLIMIT_STACK } from "./rlimit.ts";
 import { setReg, SIGCODE, SIGCODE_VA } from "./sigframe.ts";
 import { AltStack, SIGKILL, SigActions } from "./sigset.ts";
@@ -115,7 +115,8 @@ function* openProgram(k: Kern, p: Process, path: string, start?: Vnode): KGen<Vn
   if (typeof found === "number") return found;
   const v = yield* found.keepVnode(), a = v.getattr();
   if (v.type !== VREG || !p.cred.mayAccess(1, a.uid, a.gid, a.mode, false) || (v.mount.flags & MNT_NOEXEC) !== 0) return yield* drop(v, -EACCES);
-  return v;
+  // Whoever may write to it could change what runs.
+  return v.writers > 0 ? yield* drop(v, -ETXTBSY) : v;
 }
 
 function* readImage(k: Kern, v: Vnode, head: Uint8Array): KGen<Image | number> {
@@ -280,6 +281,7 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));
   k.notePath(prog.image.vnode, p.exePath);
   p.didExec = true;
+  yield* setText(p, prog.image.vnode);
   k.traced("exec", () => `[${p.pid}] exec ${prog.path}`);
   p.exitSignal = 17;
   yield* p.fds.closeOnExec();

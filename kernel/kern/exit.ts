@@ -7,7 +7,7 @@ import { uvmspaceFree } from "../uvm/vmspace.ts";
 import { futexWakeAt } from "./futex.ts";
 import type { Kern } from "./kern.ts";
 import { leavePgrp, type Pgrp } from "./pgrp.ts";
-import { AST_EXIT, PS_DEAD, PS_STOPPED, PS_ZOMBIE, type Process, type Thread } from "./proc.ts";
+import { AST_EXIT, PS_DEAD, PS_STOPPED, PS_ZOMBIE, type Process, setText, type Thread } from "./proc.ts";
 import { CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP, SI_KERNEL } from "./sigset.ts";
 import { pgsignal, psignal } from "./signal.ts";
 import { dropTimers } from "./itimer.ts";
@@ -59,6 +59,7 @@ export function* exitThread(k: Kern, t: Thread, status: number): KGen<void> {
 function* takeDown(k: Kern, p: Process): KGen<void> {
   dropTimers(k, p);
   yield* p.fds.release();
+  yield* setText(p, null);
   if (p.cwd) yield* p.cwd.vrele();
   if (p.root) yield* p.root.vrele();
   p.cwd = p.root = null;

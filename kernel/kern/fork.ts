@@ -77,6 +77,11 @@ function* forkProcess(k: Kern, t: Thread, c: CloneRequest, pid: number): KGen<Th
   child.cwd = p.cwd;
   child.root = p.root;
   child.cwd?.vref();
+  child.text = p.text;
+  if (child.text !== null) {
+    child.text.vref();
+    child.text.texts++;
+  }
   child.root?.vref();
   child.umask = p.umask;
   child.cred = p.cred;

@@ -54,6 +54,8 @@ export class Process {
   vmspace: Vmspace;
   fds = new FdTable();
   cwd: Vnode | null = null;
+  /** The program, counted in its `texts`; see setText. */
+  text: Vnode | null = null;
   root: Vnode | null = null;
   umask = 0o022;
   cred = new Cred();
@@ -169,3 +171,16 @@ export class Thread extends KThread {
 
 /** A kernel thread's body. */
 export type KernelThreadBody = () => KGen<void>;
+
+/** The program that a process executes, or none: nobody may write to it meanwhile. */
+export function* setText(p: Process, v: Vnode | null): KGen<void> {
+  const before = p.text;
+  if (v !== null) {
+    v.vref();
+    v.texts++;
+  }
+  p.text = v;
+  if (before === null) return;
+  before.texts--;
+  yield* before.vrele();
+}

@@ -1,8 +1,9 @@
 // Open files that are vnodes: regular files, directories, block devices, and character devices whose vnode reads and writes.
-import { EINVAL, EISDIR, ENODEV, ENOTDIR, ENXIO, ERESTART } from "../lib/errno.ts";
+import { EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENXIO, ERESTART } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
+import { MNT_NODEV } from "../vfs/mount.ts";
 import { type Attr, IO_APPEND, IO_SYNC, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { type FileOps, O_APPEND, O_DSYNC, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
@@ -119,6 +120,10 @@ export const VNODE_OPS: FileOps = new VnodeOps();
 export function* openVnode(k: Kern, t: Thread, v: Vnode, flags: number): KGen<OpenFile | number> {
   let open = null;
   if ((flags & O_PATH) === 0) {
+    if ((v.type === VCHR || v.type === VBLK) && (v.mount.flags & MNT_NODEV) !== 0) {
+      yield* v.vrele();
+      return -EACCES;
+    }
     if (v.type === VCHR) open = k.cdevsw.get(majorOf(v.rdev)) ?? null;
     else if (v.type === VFIFO) open = k.openFifo;
     else if (v.type === VBLK) open = k.openBlock;

@@ -147,7 +147,7 @@ function openError(t: Thread, v: Vnode, flags: number, excl: boolean): number {
   if (v.type === VLNK) return -ELOOP;
   if (v.type === VDIR && (wantsWrite || (flags & O_CREAT) !== 0)) return -EISDIR;
   if (wantsWrite && v.isReadOnly && (v.type === VREG || v.type === VDIR)) return -EROFS;
-  if (wantsWrite && v.texts > 0) return -ETXTBSY;
+  if ((wantsWrite || (flags & O_TRUNC) !== 0) && v.texts > 0) return -ETXTBSY;
   const want = (acc !== 1 ? 4 : 0) | (wantsWrite || (flags & O_TRUNC) !== 0 ? 2 : 0);
   return mayOn(t, v, want) ? 0 : -EACCES;
 }
@@ -254,7 +254,9 @@ function* truncate(k: Kern, t: Thread): KGen<number> {
   if (size < 0) return -EINVAL;
   return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), function* (v) {
     if (v.type !== VREG) return v.type === VDIR ? -EISDIR : -EINVAL;
-    return v.isReadOnly ? -EROFS : mayOn(t, v, 2) ? yield* v.setattr({ size }) : -EACCES;
+    if (v.isReadOnly) return -EROFS;
+    if (!mayOn(t, v, 2)) return -EACCES;
+    return v.texts > 0 ? -ETXTBSY : yield* v.setattr({ size });
   });
 }
 
@@ -486,9 +488,14 @@ function* deviceAt(k: Kern, t: Thread, path: string): KGen<Vnode | number> {
   return -ENOTBLK;
 }
 
+const MNT_FORCE = 1, MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
+
+/** Force and detach do no more than the plain call: what is busy stays mounted. */
 function* umount2(k: Kern, t: Thread): KGen<number> {
+  const flags = intOf(t, 1);
+  if ((flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
   if (!t.proc.cred.isRoot) return -EPERM;
-  return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), function* (v) {
+  return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), (flags & UMOUNT_NOFOLLOW) !== 0 ? AT_SYMLINK_NOFOLLOW : 0), function* (v) {
     const root = yield* v.mount.root();
     if (typeof root === "number") return root;
     const isRoot = root === v;

@@ -29,6 +29,13 @@ test("a mounted disk is not written, and one that does not exist is not opened",
   assert.match(r.out, /^[12]\n/);
 });
 
+test("a running program cannot be written to, and one that is being written does not run", () => {
+  const r = runGuest("cp /bin/sleep /tmp/s; chmod 755 /tmp/s; /tmp/s 1 & sleep 0.3; echo x >> /tmp/s; echo wrote $?; wait; echo x >> /tmp/s; echo wrote $?; " +
+    "exec 3>>/tmp/s; /tmp/s 0; echo ran $?; exec 3>&-; /tmp/s 0; echo ran $?");
+  assert.match(r.out, /^wrote [12]\nwrote 0\nran 126\nran 0\n$/);
+  assert.is((r.err.match(/[Tt]ext file busy/g) ?? []).length, 2, r.err);
+});
+
 /** A run with a second disk, which has an empty file system. */
 function withDisk(command: string): GuestRun & { disk: Uint8Array } {
   const disk = makeExt2({ sizeBytes: 2 << 20, inodes: 128, label: "", uuid: new Uint8Array(16), timeSec: 1_700_000_000 });
