@@ -25,6 +25,7 @@ import { exitProcess, killOthers, releaseVfork } from "./exit.ts";
 import { dropTimers } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import { type Process, setText, type Thread } from "./proc.ts";
+import { NO_RSEQ } from "./rseq.ts";
 import { RLIMIT_STACK } from "./rlimit.ts";
 import { setReg, SIGCODE, SIGCODE_VA } from "./sigframe.ts";
 import { AltStack, SIGKILL, SigActions } from "./sigset.ts";
@@ -276,6 +277,7 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   t.altStack = new AltStack();
   t.clearTid = 0;
   t.robustList = 0;
+  t.rseq = NO_RSEQ;
   dropTimers(k, p, true);
   p.comm = prog.path.slice(prog.path.lastIndexOf("/") + 1).slice(0, 15);
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));

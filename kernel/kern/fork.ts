@@ -38,6 +38,8 @@ export function* clone(k: Kern, t: Thread, c: CloneRequest): KGen<number> {
   if (has(CLONE_PARENT_SETTID)) yield* putTid(k, t.proc, c.parentTid, tid);
   if (has(CLONE_CHILD_SETTID)) yield* putTid(k, child.proc, c.childTid, tid);
   if (has(CLONE_CHILD_CLEARTID)) child.clearTid = c.childTid;
+  // A thread of the same address space registers its own.
+  if (!has(CLONE_VM)) child.rseq = t.rseq;
   k.forks++;
   const p = child.proc;
   if (has(CLONE_VFORK) && p !== t.proc) p.vforkParent = t;

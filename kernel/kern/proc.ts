@@ -13,13 +13,14 @@ import { Cred } from "./cred.ts";
 import { FdTable } from "./fdtable.ts";
 import { Pgrp, Session } from "./pgrp.ts";
 import { Limits } from "./rlimit.ts";
+import { NO_RSEQ, type Rseq } from "./rseq.ts";
 import { AltStack, SigActions, SigQueue, SigSet } from "./sigset.ts";
 
 /** Where a process is in its life. */
 export const PS_ALIVE = 0, PS_STOPPED = 1, PS_ZOMBIE = 2, PS_DEAD = 3;
 
 /** Why a thread must enter the kernel before user mode: bits of Thread.ast. */
-export const AST_SIGNAL = 1, AST_EXIT = 2, AST_STOP = 4;
+export const AST_SIGNAL = 1, AST_EXIT = 2, AST_STOP = 4, AST_RSEQ = 8;
 
 /** Registers by their ABI names: index into Thread.x is 2 * n. */
 export const REG_RA = 1, REG_SP = 2, REG_TP = 4, REG_A0 = 10, REG_A1 = 11, REG_A2 = 12, REG_A7 = 17;
@@ -151,6 +152,7 @@ export class Thread extends KThread {
   /** CLONE_CHILD_CLEARTID, set_tid_address. */
   clearTid = 0;
   robustList = 0;
+  rseq: Rseq = NO_RSEQ;
   /** Signals sigtimedwait waits for. */
   waitSet: SigSet | null = null;
   /** It sits in the run queue. */

@@ -10,7 +10,7 @@ import { KASSERT, panic } from "../lib/kassert.ts";
 import { KThread, type KGen, type Runnable, type Sleep } from "../lib/kthread.ts";
 import { Callout } from "./callout.ts";
 import type { Kern } from "./kern.ts";
-import { Thread } from "./proc.ts";
+import { AST_RSEQ, Thread } from "./proc.ts";
 import { userAst } from "./signal.ts";
 import { trapDispatch } from "./trap.ts";
 
@@ -282,6 +282,7 @@ export class Scheduler implements Runnable {
     if (this.queue.length === 0 && instret < stopAt && instret < sliceEnd) return false;
     if (instret < sliceEnd && !this.yielded) return false;
     this.yielded = false;
+    if (t.rseq.va !== 0) t.ast |= AST_RSEQ;
     this.queue.push(t);
     return true;
   }

@@ -7,7 +7,8 @@ import type { KGen } from "../lib/kthread.ts";
 import { exitProcess, exitThread } from "./exit.ts";
 import type { Kern } from "./kern.ts";
 import type { Pgrp } from "./pgrp.ts";
-import { AST_EXIT, AST_SIGNAL, PS_ALIVE, PS_STOPPED, type Process, type Thread } from "./proc.ts";
+import { AST_EXIT, AST_RSEQ, AST_SIGNAL, PS_ALIVE, PS_STOPPED, type Process, type Thread } from "./proc.ts";
+import { rseqInterrupted } from "./rseq.ts";
 import { RLIMIT_SIGPENDING } from "./rlimit.ts";
 import { sendSignalFrame } from "./sigframe.ts";
 import {
@@ -137,6 +138,10 @@ export function* userAst(k: Kern, t: Thread): KGen<void> {
       yield* k.ctx.sleep(p.actions, "stopped");
       continue;
     }
+    if ((t.ast & AST_RSEQ) !== 0) {
+      t.ast &= ~AST_RSEQ;
+      if (yield* brokenRseq(k, t)) return;
+    }
     const info = takeSignal(t);
     if (!info) break;
     const r = yield* actOn(k, t, info);
@@ -152,6 +157,13 @@ export function* userAst(k: Kern, t: Thread): KGen<void> {
     t.sigmask.set(m.lo, m.hi);
     if (hasSignal(t)) t.ast |= AST_SIGNAL;
   }
+}
+
+/** Moves the thread out of its restartable sequence. => whether that was broken, and the process is gone */
+function* brokenRseq(k: Kern, t: Thread): KGen<boolean> {
+  if (t.rseq.va === 0 || (yield* rseqInterrupted(k, t)) >= 0) return false;
+  yield* exitProcess(k, t, SIGSEGV);
+  return true;
 }
 
 function takeSignal(t: Thread): SigInfo | null {
@@ -171,6 +183,7 @@ function* actOn(k: Kern, t: Thread, info: SigInfo): KGen<boolean> {
   if (act.handler !== SIG_DFL && act.handler !== SIG_IGN && sig !== SIGSTOP) {
     const mask = t.savedMask ?? t.sigmask.copy(), { handler, flags } = act, blocked = act.mask.copy();
     t.savedMask = null;
+    if (yield* brokenRseq(k, t)) return false;
     interruptedCall(k, t, flags);
     if ((flags & SA_RESETHAND) !== 0) act.handler = SIG_DFL;
     const err = yield* sendSignalFrame(k, t, info, handler, flags, mask);

@@ -8,6 +8,7 @@ import type { Kern } from "../kern/kern.ts";
 import { enterPgrp, Pgrp, Session } from "../kern/pgrp.ts";
 import { type Process, type Thread, Usage } from "../kern/proc.ts";
 import { NLIMITS, RLIMIT_NOFILE } from "../kern/rlimit.ts";
+import { rseqRegister } from "../kern/rseq.ts";
 import { NO_RETURN, RESTART_SA } from "../kern/trap.ts";
 import { type WaitResult, waitForChild, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WSTOPPED } from "../kern/wait.ts";
 import { encodeSigInfo } from "../kern/sigframe.ts";
@@ -340,6 +341,7 @@ export const PROC_CALLS: readonly Row[] = [
     t.robustList = argUOf(t, 0);
     return argUOf(t, 1) === 24 ? 0 : -EINVAL;
   }),
+  slow(293, "rseq", "xudx", (k, t) => rseqRegister(k, t, argUOf(t, 0), intOf(t, 1) >>> 0, intOf(t, 2), intOf(t, 3))),
   fast(92, "personality", "x", (_k, t) => {
     const old = t.proc.personality, neu = intOf(t, 0);
     if (neu !== -1) t.proc.personality = neu;
