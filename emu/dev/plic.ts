@@ -6,8 +6,10 @@
 //   0x200000 + 0x1000*context + 0   threshold: only priorities above it interrupt
 //   0x200000 + 0x1000*context + 4   read: claim; write: complete
 //
-// Context 0 is M-mode of hart 0 and context 1 its S-mode. Wires are level triggered through a gateway: a source whose
-// wire is high becomes pending once, and again only after its completion.
+// Context 0 is M-mode of hart 0 and context 1 its S-mode. The gateways are those of QEMU's board: a source becomes pending
+// each time its device drives the wire high, though it was high already, and no longer when the wire drops. Completion does not
+// look at the wire. So a driver that leaves its device's request standing (teaching kernels never read the serial port's IIR,
+// and early ones acknowledge no virtio interrupt) is interrupted again by what happens next, not without end.
 import type { AccessSize, Device, IrqLine } from "./device.ts";
 
 /** Sources as QEMU's virt board has them; source 0 does not exist. */
@@ -23,8 +25,7 @@ export class Plic implements Device {
   private readonly pins: readonly IrqLine[];
   /** Indexed by source. */
   private readonly priority = new Uint8Array(PLIC_SOURCES);
-  /** Bit masks by source / 32: wire level, pending latch, claimed and not completed. */
-  private readonly level = new Uint32Array(WORDS);
+  /** Bit masks by source / 32: pending latch, claimed and not completed. */
   private readonly pending = new Uint32Array(WORDS);
   private readonly claimed = new Uint32Array(WORDS);
   /** [context * WORDS + word] */
@@ -46,14 +47,8 @@ export class Plic implements Device {
 
   setLevel(source: number, level: boolean): void {
     const word = source >>> 5, bit = 1 << (source & 31);
-    if (level) {
-      this.level[word]! |= bit;
-      if ((this.claimed[word]! & bit) === 0) this.pending[word]! |= bit;
-    } else {
-      this.level[word]! &= ~bit;
-      // As on QEMU's board: a wire that drops before the claim takes its request back.
-      this.pending[word]! &= ~bit;
-    }
+    if (level) this.pending[word]! |= bit;
+    else this.pending[word]! &= ~bit;
     this.update();
   }
 
@@ -89,7 +84,6 @@ export class Plic implements Device {
 
   reset(): void {
     for (const state of [this.priority, this.pending, this.claimed, this.enable, this.threshold]) state.fill(0);
-    this.pending.set(this.level);
     this.update();
   }
 
@@ -98,11 +92,11 @@ export class Plic implements Device {
     return context < this.pins.length && word < WORDS ? context * WORDS + word : -1;
   }
 
-  /** => the pending enabled source of highest priority above `floor`, lowest number first among equals; 0 for none */
+  /** => the pending enabled source, not claimed, of highest priority above `floor`, lowest number first among equals; 0 for none */
   private best(context: number, floor: number): number {
     let best = 0, bestPriority = floor;
     for (let word = 0; word < WORDS; word++) {
-      let bits = this.pending[word]! & this.enable[context * WORDS + word]!;
+      let bits = this.pending[word]! & ~this.claimed[word]! & this.enable[context * WORDS + word]!;
       while (bits !== 0) {
         const low = bits & -bits, source = word * 32 + 31 - Math.clz32(low);
         bits ^= low;
@@ -132,7 +126,6 @@ export class Plic implements Device {
     const word = source >>> 5, bit = 1 << (source & 31);
     if ((this.enable[context * WORDS + word]! & bit) === 0) return;
     this.claimed[word]! &= ~bit;
-    if ((this.level[word]! & bit) !== 0) this.pending[word]! |= bit;
   }
 
   private update(): void {

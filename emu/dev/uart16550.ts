@@ -219,15 +219,20 @@ export class Uart16550 implements Device {
   private readLsr(): number {
     if (this.fifoCount === 0) this.receive();
     const value = LSR_THRE | LSR_TEMT | this.lineErrors | (this.fifoCount > 0 ? LSR_DR : 0);
-    this.lineErrors &= ~LSR_ERRORS;
-    this.update();
+    // Only what this changes drives the wire anew: a handler that polls this register alone must come to an end.
+    if (this.lineErrors !== 0) {
+      this.lineErrors &= ~LSR_ERRORS;
+      this.update();
+    }
     return value;
   }
 
   private readMsr(): number {
     const value = this.modemLines() | (this.modemDeltas & MSR_DELTAS);
-    this.modemDeltas = 0;
-    this.update();
+    if (this.modemDeltas !== 0) {
+      this.modemDeltas = 0;
+      this.update();
+    }
     return value;
   }
 

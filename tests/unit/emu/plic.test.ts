@@ -35,7 +35,7 @@ test("contexts are enabled one by one", () => {
   assert.is(plic.read(CLAIM_M, 4), 1);
 });
 
-test("a claim takes the highest priority, then the lowest number, and the level asks again after completion", () => {
+test("a claim takes the highest priority, then the lowest number", () => {
   const { plic, pins } = fixture();
   for (const [source, priority] of [[3, 1], [40, 5], [41, 5]] as const) plic.write(4 * source, 4, priority);
   plic.write(ENABLE_S, 4, 1 << 3);
@@ -47,9 +47,19 @@ test("a claim takes the highest priority, then the lowest number, and the level 
   assert.is(plic.read(CLAIM_S, 4), 3);
   assert.is(plic.read(CLAIM_S, 4), 0);
   assert.equal(pins, [false, false]);
-  plic.write(CLAIM_S, 4, 40);
-  assert.equal(pins, [false, true], "the wire is still high");
-  plic.setLevel(40, false);
+});
+
+test("a wire that stays high asks again when its device drives it anew, not by completion alone; a drop takes the request back", () => {
+  const { plic, pins } = fixture();
+  plic.write(4 * 10, 4, 1);
+  plic.write(ENABLE_S, 4, 1 << 10);
+  plic.setLevel(10, true);
+  assert.is(plic.read(CLAIM_S, 4), 10);
+  plic.write(CLAIM_S, 4, 10);
+  assert.equal(pins, [false, false], "a driver that leaves the request standing is not interrupted without end");
+  plic.setLevel(10, true);
+  assert.equal(pins, [false, true]);
+  plic.setLevel(10, false);
   assert.equal(pins, [false, false]);
 });
 
@@ -60,8 +70,10 @@ test("completing a source that the context has not enabled is ignored", () => {
   plic.setLevel(5, true);
   assert.is(plic.read(CLAIM_S, 4), 5);
   plic.write(CLAIM_M, 4, 5);
+  plic.setLevel(5, true);
   assert.is(plic.read(CLAIM_S, 4), 0);
   plic.write(CLAIM_S, 4, 5);
+  plic.setLevel(5, true);
   assert.is(plic.read(CLAIM_S, 4), 5);
 });
 
