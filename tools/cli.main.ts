@@ -5,7 +5,13 @@ import { flag, generalHelp, isVerb, parseCommandLine, UsageError, type Verb, ver
 
 /** Verbs load only what they need: a bare machine does without the kernel. */
 async function runVerb(verb: Verb, argv: readonly string[]): Promise<number> {
-  const line = parseCommandLine(verb, argv);
+  let words = argv;
+  if (verb === "machine") {
+    const translated = (await import("./cli/qemuargs.ts")).fromQemu(argv);
+    for (const note of translated.notes) process.stderr.write(`loanword: ${note}\n`);
+    words = translated.argv;
+  }
+  const line = parseCommandLine(verb, words);
   if (flag(line, "help")) {
     process.stdout.write(verbHelp(verb));
     return 0;

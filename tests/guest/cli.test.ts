@@ -1,7 +1,11 @@
 // The command line: what it does with bad input, with disks, and with standard streams.
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { fromQemu } from "../../tools/cli/qemuargs.ts";
 import { assemble, elfOf } from "../helpers/assembler.ts";
+import { DiskFs } from "../../tools/diskfs.ts";
+import { rootImage } from "../helpers/guest.ts";
 import { loanword, Scratch } from "../helpers/cli.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
@@ -106,6 +110,32 @@ test("programs and folders for the kernel that are missing or of the wrong kind"
   refused(["boot", "ls"], /ls/);
 });
 
+test("QEMU's options for its board mean what they mean there", () => {
+  const said = (line: string) => fromQemu(line.split(" ")).argv.join(" ");
+  const disks = "-drive file=fs.img,if=none,format=raw,id=x0 -device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0";
+  assert.is(said(`-machine virt -bios none -kernel kernel/kernel -m 128M -smp 3 -nographic -global virtio-mmio.force-legacy=false ${disks}`),
+    "--bios none --kernel kernel/kernel --mem 128M --drive fs.img --rw");
+  assert.is(said(`-M virt -kernel k -m 64 ${disks} -snapshot`), "--kernel k --mem 64M --bios default --drive fs.img --virtio legacy");
+  assert.is(said("--kernel k --drive fs.img -nographic"), "--kernel k --drive fs.img");
+  assert.is(said("--kernel k --append -v --rw --drive d"), "--kernel k --append -v --rw --drive d");
+  assert.is(said("-kernel k -drive id=b,file=b.img,snapshot=on -drive id=a,file=a.img -device virtio-blk-device,drive=b,bus=virtio-mmio-bus.1 " +
+    "-device virtio-blk-device,drive=a,bus=virtio-mmio-bus.0"), "--kernel k --drive a.img --drive b.img --virtio legacy");
+  assert.equal(fromQemu(["-kernel", "k", "-smp", "3", "-device", "e1000"]).notes, ["-smp 3: this machine has one hart", "-device e1000: there is no such device here"]);
+  refused(machine("-kernel", kernel, "-M", "sifive_u"), /only the board virt/);
+  refused(machine("-kernel", kernel, "-gdb", "tcp::26000"), /-gdb is no option/);
+  refused(machine("-kernel", kernel, "-drive", "file=x.qcow2,format=qcow2"), /convert the image to raw/);
+  refused(machine("-kernel", kernel, "-device", "virtio-blk-device,drive=x"), /no -drive has that id/);
+  assert.is(loanword(machine("-machine", "virt", "-bios", "none", "-nographic", "-m", "16M", "-kernel", kernel)).status, 42);
+  assert.is(loanword(machine("--kernel", kernel, "--bios", "none")).status, 42);
+});
+
+test("--dumpdtb writes the board's device tree", () => {
+  const path = `${scratch.dir}/board.dtb`;
+  assert.is(loanword(machine("--dumpdtb", path)).status, 0);
+  assert.is(readFileSync(path).readUInt32BE(0), 0xd00dfeed);
+  refused(machine("--dumpdtb", `${missing}/x`), /no such file/);
+});
+
 test("the exit status is the guest's, and --json tells how it went", () => {
   const r = loanword(machine("--kernel", kernel, "--json"));
   assert.is(r.status, 42);
@@ -149,6 +179,38 @@ test("standard input reaches the serial port, and its output standard output", (
   const r = loanword(machine("--kernel", ECHO), "loanword.");
   assert.is(r.status, 0);
   assert.is(r.stdout, "LOANWORD");
+});
+
+test("a shell whose input is no terminal ends with it, and the machine with the shell's status", () => {
+  const boot = ["boot", "--clock", "virtual"];
+  assert.equal(loanword(boot, "echo hi; cd /; pwd\n"), { status: 0, stdout: "hi\n/\n", stderr: "" });
+  assert.equal(loanword(boot, "(exit 7)"), { status: 7, stdout: "", stderr: "" });
+  assert.equal(loanword(boot, "exit 9\necho never\n"), { status: 9, stdout: "", stderr: "" });
+  // What a program reads the shell does not.
+  assert.equal(loanword(boot, "read a; echo \"$a\"\n1 2\nhead -n 1 >/dev/null\nx\n"), { status: 0, stdout: "1 2\n", stderr: "" });
+  assert.equal(loanword(boot), { status: 0, stdout: "", stderr: "" });
+  // The same from a file instead of a pipe.
+  const script = scratch.file("script", "echo hi\nexit 3\n"), fd = openSync(script, "r");
+  const r = spawnSync(process.execPath, ["build/tools/cli.main.mjs", ...boot], { stdio: [fd, "pipe", "pipe"], encoding: "latin1", timeout: 60_000 });
+  closeSync(fd);
+  assert.equal([r.status, r.stdout, r.stderr], [3, "hi\n", ""]);
+});
+
+test("a program gets standard input to the byte, from a pipe and from a file: NUL, byte 4, 255, line ends, 1 MiB", () => {
+  const bytes = Uint8Array.from({ length: (1 << 20) + 3 }, (_, i) => (i < 256 ? i : (i * 2654435761) >>> 24)), path = scratch.file("input", bytes);
+  const cat = scratch.file("cat", new DiskFs(rootImage(), { readOnly: true }).readFile("/bin/cat"));
+  const run = (stdin: number | "pipe"): void => {
+    const r = spawnSync(process.execPath, ["build/tools/cli.main.mjs", "run", "--clock", "virtual", cat], {
+      stdio: [stdin, "pipe", "pipe"], timeout: 60_000, maxBuffer: 4 << 20, ...(stdin === "pipe" ? { input: bytes } : {}),
+    });
+    assert.is(r.status, 0, r.stderr.toString());
+    assert.is(r.stdout.length, bytes.length);
+    assert.is(Buffer.compare(r.stdout, bytes), 0);
+  };
+  run("pipe");
+  const fd = openSync(path, "r");
+  run(fd);
+  closeSync(fd);
 });
 
 test.run();

@@ -23,7 +23,7 @@ const HOST_FOLDER = "host";
 /** Boots to a shell, or runs one command with -c. => the exit status */
 export function bootVerb(line: CommandLine): Promise<number> {
   const command = text(line, "command");
-  return start(line, command === undefined ? [INIT] : [INIT, "-c", command], []);
+  return start(line, command === undefined ? null : [INIT, "-c", command], []);
 }
 
 /** Runs one program of the host. => its exit status */
@@ -83,7 +83,8 @@ function embeddedDisk(): BlockBackend {
   return memoryDisk(EMBEDDED_ROOT, image);
 }
 
-async function start(line: CommandLine, init: readonly string[], files: readonly CpioEntry[]): Promise<number> {
+/** `init`: the first program, or null for a shell. */
+async function start(line: CommandLine, init: readonly string[] | null, files: readonly CpioEntry[]): Promise<number> {
   const common = commonConfig(line), clock = clockMode(line, "host"), path = text(line, "disk"), rw = flag(line, "rw"), kinds = text(line, "trace");
   if (rw && path === undefined) throw new UsageError("--rw needs --disk F: the embedded root disk is never changed");
   const entries = [...hostFolders(line), ...files], initrd = entries.length === 0 ? null : packCpio(entries);
@@ -92,12 +93,14 @@ async function start(line: CommandLine, init: readonly string[], files: readonly
   }
   const disk = path === undefined ? embeddedDisk() : openDisk(path, { writable: rw });
   const session = new Session("ports");
+  // On a terminal, a shell that ends is followed by a new one. Input that has ended would end that one too, and so on for ever.
+  const first = init ?? (session.ports === null ? [INIT] : [INIT, "-e", "/bin/sh", "-l"]);
   const bootargs = [text(line, "append"), session.ports === null ? undefined : "stdio=ports"].filter((a) => a !== undefined).join(" ");
   const machine = new Machine({
     ...common, hosted: true, drives: [disk], console: session.console, bootargs, epochSeconds: epoch(clock),
     ...(session.ports === null ? {} : { ports: session.ports }), ...(initrd === null ? {} : { initrd }),
   });
-  const kernel = startKernel(machine, { init, trace: traceOf(kinds), readOnlyDirs: list(line, "dir").map((value) => `/${guestFolder(value).guest}`) });
+  const kernel = startKernel(machine, { init: first, trace: traceOf(kinds), readOnlyDirs: list(line, "dir").map((value) => `/${guestFolder(value).guest}`) });
   const status = await session.run(kernel, machine, line, { clock, kernel });
   disk.flush();
   return status;

@@ -1,17 +1,30 @@
 // `loanword machine`: firmware or a kernel on the bare machine. No kernel of ours takes part.
+import { existsSync, writeFileSync } from "node:fs";
 import { ElfError } from "../../emu/elf.ts";
 import { Machine, VIRTIO_SLOTS } from "../../emu/machine.ts";
-import { openDisk, readInput } from "./files.ts";
+import { fileError, openDisk, readInput } from "./files.ts";
 import { type CommandLine, flag, list, text, UsageError } from "./options.ts";
 import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
 /** One slot is the random source's. */
 const DRIVES_MAX = VIRTIO_SLOTS - 1;
 
+/** Where distributions put OpenSBI. */
+const OPENSBI = ["/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin", "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin",
+  "/usr/share/opensbi/lp64/generic/firmware/fw_dynamic.bin"];
+
+/** => the firmware's path; undefined for none */
+function firmware(named: string | undefined): string | undefined {
+  if (named !== "default") return named === "none" ? undefined : named;
+  const found = OPENSBI.find((path) => existsSync(path));
+  if (found === undefined) throw new UsageError("--bios default: no OpenSBI is installed here (Debian has it in the package opensbi); name its fw_dynamic.bin, or say --bios none");
+  return found;
+}
+
 /** => the exit status: that of the finisher or of tohost */
 export async function machineVerb(line: CommandLine): Promise<number> {
-  const kernelPath = text(line, "kernel"), biosPath = text(line, "bios"), initrdPath = text(line, "initrd"), append = text(line, "append");
-  if (kernelPath === undefined && biosPath === undefined) throw new UsageError("machine needs --kernel F (or --bios F); see `loanword machine --help`");
+  const kernelPath = text(line, "kernel"), biosPath = firmware(text(line, "bios")), dumpPath = text(line, "dumpdtb"), initrdPath = text(line, "initrd"), append = text(line, "append");
+  if (kernelPath === undefined && biosPath === undefined && dumpPath === undefined) throw new UsageError("machine needs --kernel F (or --bios F); see `loanword machine --help`");
   const common = commonConfig(line), clock = clockMode(line, "host");
   const image = (what: string, path: string | undefined) => (path === undefined ? null : { name: `${what} ${path}`, bytes: readInput(what, path) });
   const kernel = image("kernel", kernelPath), bios = image("bios", biosPath), initrd = image("initrd", initrdPath);
@@ -28,6 +41,14 @@ export async function machineVerb(line: CommandLine): Promise<number> {
     });
   } catch (e) {
     throw e instanceof ElfError ? new UsageError(e.message) : e;
+  }
+  if (dumpPath !== undefined) {
+    try {
+      writeFileSync(dumpPath, machine.fdt);
+    } catch (e) {
+      throw fileError("device tree", dumpPath, e);
+    }
+    return 0;
   }
   return session.run(machine, machine, line, { clock });
 }

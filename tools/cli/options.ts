@@ -20,9 +20,10 @@ const ALL: readonly Verb[] = ["run", "boot", "machine"], KERNEL: readonly Verb[]
 const ROWS: readonly OptionRow[] = [
   { name: "command", short: "c", value: "CMD", verbs: ["boot"], help: "run one command of the guest's shell; the exit status is the guest's" },
   { name: "kernel", value: "F", verbs: BARE, help: "ELF file or raw image to start" },
-  { name: "bios", value: "F", verbs: BARE, help: "firmware that starts first, such as OpenSBI's fw_dynamic or fw_jump" },
+  { name: "bios", value: "F", verbs: BARE, help: "firmware that starts first, such as OpenSBI's fw_dynamic or fw_jump; `default` finds it, `none` is none" },
   { name: "initrd", value: "F", verbs: BARE, help: "initial RAM disk for the kernel" },
   { name: "append", value: "S", verbs: ALL, help: "the kernel's command line" },
+  { name: "dumpdtb", value: "F", verbs: BARE, help: "write the board's device tree to a file, and start nothing" },
   { name: "drive", value: "F", many: true, verbs: BARE, help: "a disk image; may be given several times" },
   { name: "disk", value: "F", verbs: KERNEL, help: "root disk instead of the embedded one" },
   { name: "dir", value: "HOST[:GUEST]", many: true, verbs: KERNEL, help: "show a host folder in the guest, read-only; copied in at start" },
@@ -142,9 +143,10 @@ export function verbHelp(verb: Verb): string {
   const [use, what] = VERBS[verb], rows = ROWS.filter((r) => r.verbs.includes(verb));
   const left = rows.map((r) => `${r.short ? `-${r.short}, ` : ""}--${r.name}${r.value ? ` ${r.value}` : ""}`);
   const width = Math.max(...left.map((l) => l.length)) + 2;
-  return `loanword ${use}\n\n${what}\n\n${rows.map((r, i) => `  ${left[i]!.padEnd(width)}${r.help}`).join("\n")}\n\n${KEYS}\n`;
+  return `loanword ${use}\n\n${what}\n\n${rows.map((r, i) => `  ${left[i]!.padEnd(width)}${r.help}`).join("\n")}\n\n${verb === "machine" ? QEMU : ""}${KEYS}\n`;
 }
 
+const QEMU = "QEMU's options for its board virt are taken too, with what they mean there (disks are written!): make qemu QEMU='npx loanword machine'\n\n";
 const KEYS = "On a terminal Ctrl-C goes to the guest; Ctrl-A x leaves, Ctrl-A c opens the debugger.";
 
 /** Has commands of its own (disk.ts). */

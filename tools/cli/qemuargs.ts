@@ -1,0 +1,127 @@
+// QEMU's command line for its `virt` board, as the Makefiles of teaching kernels have it, in words of ours:
+//
+//   make qemu QEMU='npx loanword machine'
+//
+//   -machine virt -bios none -kernel kernel/kernel -m 128M -smp 3 -nographic -global virtio-mmio.force-legacy=false
+//   -drive file=fs.img,if=none,format=raw,id=x0 -device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0
+//
+// As there: disks keep what is written to them unless -snapshot or snapshot=on is given, virtio is the legacy one unless told
+// otherwise, and a machine named by -machine or -M has OpenSBI unless it is given another -bios. Options in two dashes are ours.
+import { UsageError } from "./options.ts";
+
+/** Options of QEMU without a value, and with one, that change nothing here. */
+const IDLE_FLAGS = new Set(["-nographic", "-no-reboot", "-no-shutdown", "-nodefaults", "-no-user-config", "-enable-kvm"]);
+const IDLE_VALUES = new Set(["-serial", "-display", "-monitor", "-accel", "-cpu", "-name", "-rtc", "-vga", "-parallel"]);
+/** Options whose value is passed on as it is. */
+const SAME: Readonly<Record<string, string>> = { "-kernel": "--kernel", "-bios": "--bios", "-initrd": "--initrd", "-append": "--append" };
+const LEGACY_OPTION = "virtio-mmio.force-legacy";
+
+export interface Translated {
+  readonly argv: string[];
+  /** What was asked for and is not to be had, for standard error. */
+  readonly notes: string[];
+}
+
+/** `a=1,b,c=2` as QEMU has it. */
+function fields(value: string): Map<string, string> {
+  return new Map(value.split(",").map((field) => {
+    const at = field.indexOf("=");
+    return at < 0 ? [field, ""] : [field.slice(0, at), field.slice(at + 1)];
+  }));
+}
+
+const isOn = (value: string | undefined): boolean => value === "on" || value === "true" || value === "yes";
+
+class Translation {
+  readonly out: string[] = [];
+  readonly notes: string[] = [];
+  private readonly drives: { id: string; file: string; dropped: boolean }[] = [];
+  /** By bus number, where the command line tells: that is the order of the slots. */
+  private readonly blocks: { drive: string; bus: number }[] = [];
+  private legacy = true;
+  private snapshot = false;
+  private board = false;
+
+  /** => whether the option took its value */
+  take(option: string, value: string | undefined): boolean {
+    if (IDLE_FLAGS.has(option)) return false;
+    if (option === "-snapshot") {
+      this.snapshot = true;
+      return false;
+    }
+    if (!IDLE_VALUES.has(option) && SAME[option] === undefined && !["-machine", "-M", "-m", "-smp", "-global", "-drive", "-device", "-netdev"].includes(option)) {
+      throw new UsageError(`${option} is no option of this machine, nor one of QEMU's that it knows; see \`loanword machine --help\``);
+    }
+    if (value === undefined) throw new UsageError(`${option} needs a value`);
+    if (SAME[option] !== undefined) this.out.push(SAME[option], value);
+    else if (!IDLE_VALUES.has(option)) this.takeBoard(option, value);
+    return true;
+  }
+
+  private takeBoard(option: string, value: string): void {
+    const f = fields(value), first = value.split(",")[0]!;
+    if (option === "-machine" || option === "-M") {
+      const type = f.get("type") ?? first;
+      if (type !== "virt") throw new UsageError(`${option} ${type}: only the board virt is here`);
+      this.board = true;
+      if (f.has("dumpdtb")) this.out.push("--dumpdtb", f.get("dumpdtb")!);
+    } else if (option === "-m") {
+      const size = f.get("size") ?? first;
+      this.out.push("--mem", /^\d+$/.test(size) ? `${size}M` : size);
+    } else if (option === "-smp") {
+      const harts = Number(f.get("cpus") ?? first);
+      if (harts > 1) this.notes.push(`-smp ${harts}: this machine has one hart`);
+    } else if (option === "-global") {
+      if (f.has(LEGACY_OPTION)) this.legacy = isOn(f.get(LEGACY_OPTION));
+    } else if (option === "-drive") this.drive(f);
+    else this.device(option, value, first, f);
+  }
+
+  private drive(f: Map<string, string>): void {
+    const file = f.get("file"), format = f.get("format") ?? "raw";
+    if (file === undefined) throw new UsageError("-drive needs file=F");
+    if (format !== "raw") throw new UsageError(`-drive ${file}: format ${format} is not read here; convert the image to raw`);
+    this.drives.push({ id: f.get("id") ?? "", file, dropped: isOn(f.get("snapshot")) || isOn(f.get("readonly")) });
+  }
+
+  private device(option: string, value: string, type: string, f: Map<string, string>): void {
+    if (option === "-device" && (type === "virtio-blk-device" || type === "virtio-blk")) {
+      const bus = /virtio-mmio-bus\.(\d+)$/.exec(f.get("bus") ?? "");
+      this.blocks.push({ drive: f.get("drive") ?? "", bus: bus === null ? Infinity : Number(bus[1]) });
+    } else if (option !== "-device" || type !== "virtio-rng-device") this.notes.push(`${option} ${value}: there is no such device here`);
+  }
+
+  finish(): Translated {
+    const { out, drives, blocks } = this;
+    if (this.board && !out.includes("--bios")) out.push("--bios", "default");
+    const order = [...blocks].sort((a, b) => (a.bus === b.bus ? 0 : a.bus - b.bus)).map((b) => {
+      const drive = drives.find((d) => d.id === b.drive);
+      if (drive === undefined) throw new UsageError(`-device virtio-blk-device,drive=${b.drive}: no -drive has that id`);
+      return drive;
+    });
+    const rest = drives.filter((d) => !order.includes(d));
+    for (const d of [...order, ...rest]) out.push("--drive", d.file);
+    if (drives.length > 0 && !this.snapshot && !drives.some((d) => d.dropped)) out.push("--rw");
+    if ((this.board || blocks.length > 0) && this.legacy) out.push("--virtio", "legacy");
+    return { argv: out, notes: this.notes };
+  }
+}
+
+/** Puts what is said in QEMU's way into ours. => the same when nothing is. Throws UsageError */
+export function fromQemu(argv: readonly string[]): Translated {
+  const isTheirs = (word: string): boolean => /^-[a-zA-Z]/.test(word) && word !== "-h";
+  const usesOurs = (i: number): boolean => i > 0 && /^--[a-z]+$/.test(argv[i - 1]!);
+  if (!argv.some((word, i) => (isTheirs(word) && !usesOurs(i)) || /^(.*,)?file=/.test(word))) return { argv: [...argv], notes: [] };
+  const t = new Translation(), flags = new Set(["--rw", "--json", "--help"]);
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i]!;
+    if (word === "--drive" && /(^|,)file=/.test(argv[i + 1] ?? "")) t.take("-drive", argv[++i]);
+    else if (isTheirs(word)) {
+      if (t.take(word, argv[i + 1])) i++;
+    } else {
+      t.out.push(word);
+      if (/^--[a-z]+$/.test(word) && !flags.has(word) && i + 1 < argv.length) t.out.push(argv[++i]!);
+    }
+  }
+  return t.finish();
+}
