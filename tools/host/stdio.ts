@@ -71,7 +71,8 @@ export class EventInput implements Input {
 
   constructor(keys: EscapeKeys | null) {
     this.keys = keys;
-    this.raw = process.stdin.isTTY === true;
+    // Without escape keys there must be the terminal's own: Ctrl-C, and Ctrl-D for the end.
+    this.raw = keys !== null && process.stdin.isTTY === true;
   }
 
   start(): void {
