@@ -4,13 +4,19 @@
 //   with firmware      the firmware that way; the kernel at 0x8020_0000 if raw. Firmware of the fw_dynamic kind finds in a2
 //                      where the kernel is; fw_jump knows 0x8020_0000
 //
-// a0 is the hart's number, a1 the device tree, a2 the information for fw_dynamic, which lies in a small ROM.
+// a0 is the hart's number, a1 the device tree, a2 the information for fw_dynamic. It lies in the ROM, behind the instructions
+// that set these registers on QEMU's board; here the hart starts as if it had run them:
+//
+//   1000  auipc t0, 0    addi a2, t0, 0x28    csrr a0, mhartid    ld a1, 32(t0)    ld t0, 24(t0)    jr t0
+//   1018  first instruction u64 | 1020 device tree u64 | 1028 information for fw_dynamic
 import type { AccessSize, Device } from "./dev/device.ts";
 import type { Ram } from "./bus/ram.ts";
 import { ElfError, type ElfFile, isElf, parseElf, PT_LOAD } from "./elf.ts";
 
 export const ROM_BASE = 0x1000;
 const KERNEL_AFTER_FIRMWARE = 0x8020_0000;
+const RESET_VECTOR = [0x00000297, 0x02828613, 0xf1402573, 0x0202b583, 0x0182b283, 0x00028067] as const;
+const START_AT = 0x18, FDT_AT = 0x20, DYNAMIC_AT = 0x28, ROM_BYTES = DYNAMIC_AT + 48;
 const DYNAMIC_MAGIC = 0x4942534f, DYNAMIC_VERSION = 2, NEXT_MODE_S = 1;
 
 /** What the hart needs to begin. */
@@ -38,7 +44,7 @@ export interface BootImage {
 /** Bytes that can only be read. */
 export class BootRom implements Device {
   readonly name = "rom";
-  readonly sizeBytes = 0x1000;
+  readonly sizeBytes = 0xf000;
   private readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -55,7 +61,7 @@ export class BootRom implements Device {
 }
 
 /** Loads everything. => throws ElfError whose message names the file */
-export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | null): BootState {
+export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | null, fdtPa: number): BootState {
   const first = bios ?? kernel;
   if (first === null) throw new ElfError("nothing to boot: no kernel and no firmware");
   const loaded = load(ram, first, ram.base);
@@ -63,14 +69,17 @@ export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | n
   if (second !== null && second.startPa < loaded.endPa) {
     throw new ElfError(`${kernel!.name} is loaded at 0x${second.startPa.toString(16)}, over the firmware, which ends at 0x${loaded.endPa.toString(16)}`);
   }
-  const info = new DataView(new ArrayBuffer(48));
-  [DYNAMIC_MAGIC, DYNAMIC_VERSION, second?.entry ?? 0, NEXT_MODE_S, 0, 0].forEach((value, i) => info.setUint32(8 * i, value, true));
+  const rom = new DataView(new ArrayBuffer(ROM_BYTES));
+  RESET_VECTOR.forEach((word, i) => rom.setUint32(4 * i, word, true));
+  rom.setUint32(START_AT, loaded.entry, true);
+  rom.setUint32(FDT_AT, fdtPa, true);
+  [DYNAMIC_MAGIC, DYNAMIC_VERSION, second?.entry ?? 0, NEXT_MODE_S, 0, 0].forEach((value, i) => rom.setUint32(DYNAMIC_AT + 8 * i, value, true));
   const system = second ?? loaded, physicalOf = (name: string): number | null => {
     const va = system.elf?.symbol(name) ?? null;
     return va === null ? null : physical(system.elf!, va);
   };
   return {
-    entry: loaded.entry, dynamicInfoPa: ROM_BASE, rom: new BootRom(new Uint8Array(info.buffer)), elf: system.elf,
+    entry: loaded.entry, dynamicInfoPa: ROM_BASE + DYNAMIC_AT, rom: new BootRom(new Uint8Array(rom.buffer)), elf: system.elf,
     tohostPa: physicalOf("tohost"), fromhostPa: physicalOf("fromhost"), endPa: Math.max(loaded.endPa, second?.endPa ?? 0),
   };
 }

@@ -1,6 +1,6 @@
 // The machine: a hart, RAM and the devices of QEMU's virt board. The public face of emu/.
 //
-//   0x0000_1000  rom (fw_dynamic information)     0x1000_0000  uart           irq 10
+//   0x0000_1000  rom (reset vector)               0x1000_0000  uart           irq 10
 //   0x0010_0000  test finisher                    0x1000_1000  virtio slot 0  irq 1
 //   0x0010_1000  rtc                    irq 11    ...          virtio slot 7  irq 8
 //   0x0200_0000  clint                            0x8000_0000  RAM; the device tree in its last pages, the initrd below
@@ -58,7 +58,7 @@ const WANTED = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit", DE
 const DEFAULT_TUNING: Partial<Tuning> = WANTED === "stress" ? { hot: 2, drop: 5 } : WANTED === "check" ? { hot: 2 } : {};
 /** Firmware adds nodes to the device tree where it lies. */
 const FDT_GROWTH_BYTES = 8192;
-const A0 = 10, A1 = 11, A2 = 12;
+const T0 = 5, A0 = 10, A1 = 11, A2 = 12;
 
 export interface MachineConfig {
   /** A multiple of 4096. */
@@ -235,7 +235,7 @@ export class Machine implements PowerSwitch {
     const { ram, hart, config, initrd } = this;
     let entry = ram.base, a2 = 0;
     if (config.kernel !== undefined || config.bios !== undefined) {
-      const boot = loadBoot(ram, config.kernel ?? null, config.bios ?? null);
+      const boot = loadBoot(ram, config.kernel ?? null, config.bios ?? null, this.fdtPa);
       if (boot.endPa > (initrd?.pa ?? this.fdtPa)) throw new Error("machine: kernel, initrd and device tree do not fit into RAM together; give more --mem");
       if (this.boot === null) this.bus.attach(ROM_BASE, boot.rom as Device);
       this.boot = boot;
@@ -254,6 +254,7 @@ export class Machine implements PowerSwitch {
     hart.setReg(A0, hart.id);
     hart.setReg(A1, this.fdtPa);
     hart.setReg(A2, a2);
+    hart.setReg(T0, entry);
     hart.control.reset(entry | 0, Math.floor(entry / 4294967296) | 0);
   }
 }

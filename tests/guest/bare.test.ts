@@ -74,6 +74,32 @@ test("a raw image starts at the bottom of RAM with the hart's number and the dev
   assert.is(run({ kernel: { name: "raw", bytes } }).code, 0);
 });
 
+test("the reset vector lies in the ROM, and the hart starts as if it had run it", () => {
+  const source = `
+    la s0, values
+    lw t1, 0(s0)
+    li t2, 0x1000
+    lw t3, 0(t2)
+    bne t1, t3, bad
+    la t1, begin
+    bne t0, t1, bad
+    ld t3, 0x18(t2)
+    bne t3, t1, bad
+    ld t3, 0x20(t2)
+    bne t3, a1, bad
+    addi t3, t2, 0x28
+    bne t3, a2, bad
+    bnez a0, bad
+    csrr t1, mvendorid
+    bnez t1, bad
+    li t2, 0x100000
+    li t3, 0x5555
+    sw t3, 0(t2)
+bad: j bad
+values: .word 0x297`;
+  assert.is(run({ kernel: text(`begin: ${source}`) }).code, 0);
+});
+
 // In S-mode: prints by SBI, then asks for a shutdown.
 const SBI_PROGRAM = `
     la s0, text
