@@ -3,7 +3,11 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makedev } from "../../kernel/kern/vnfile.ts";
+import { VBLK, VCHR, VDIR, VFIFO, VREG, VSOCK, type VType } from "../../kernel/vfs/vnode.ts";
+import { DiskFs } from "../../tools/diskfs.ts";
 import { checkExt2 } from "../../tools/ext2check.ts";
+import { makeExt2 } from "../../tools/mkext2.ts";
 import { rootImage } from "../helpers/guest.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
@@ -27,7 +31,7 @@ test("an image is made from a folder, listed, read, added to, and sound", () => 
   writeFileSync(join(from, "sub", "big"), Buffer.alloc(300_000, 7));
   symlinkSync("a.txt", join(from, "link"));
   assert.equal(disk("create", image, "4M", from), { status: 0, out: "", err: "" });
-  assert.match(disk("ls", image).out, /-rw-r----- +1 +0 +0 +6 a\.txt\nlrwxrwxrwx .* link -> a\.txt\n[^]*drwxr-xr-x .* sub\n/);
+  assert.match(disk("ls", image).out, /-rw-r----- +1 +0 +0 +6 [-\dT:]+Z a\.txt\nlrwxrwxrwx .* link -> a\.txt\n[^]*drwxr-xr-x .* sub\n/);
   assert.is(disk("cat", image, "/link").out, "hello\n");
   assert.is(disk("put", image, "package.json", "/sub/p").status, 0);
   // The mode is that of the file a host link leads to.
@@ -36,6 +40,47 @@ test("an image is made from a folder, listed, read, added to, and sound", () => 
   assert.is(disk("cat", image, "/sub/p").out, readFileSync("package.json", "latin1"));
   assert.equal(disk("check", image), { status: 0, out: `${image}: sound\n`, err: "" });
   e2fsckAgrees(image, true);
+});
+
+test("ls shows set-id and sticky letters, devices' numbers, owners and times", () => {
+  const timeSec = Date.UTC(2026, 0, 2, 3, 4, 5) / 1000, fs = new DiskFs(makeExt2({ sizeBytes: 1 << 20, inodes: 64, uuid: new Uint8Array(16), timeSec }), { timeSec });
+  const nodes: [name: string, type: VType, mode: number, rdev?: number][] = [
+    ["a", VREG, 0o4755], ["b", VREG, 0o4644], ["c", VREG, 0o2755], ["d", VREG, 0o2745], ["e", VDIR, 0o1777], ["f", VDIR, 0o1776], ["g", VREG, 0o7777],
+    ["h", VREG, 0o7000], ["i", VCHR, 0o620, makedev(5, 1)], ["j", VBLK, 0o660, makedev(259, 70000)], ["k", VFIFO, 0o600], ["l", VSOCK, 0o755], ["m", VREG, 0],
+  ];
+  for (const [name, type, mode, rdev] of nodes) fs.create(`/${name}`, { type, mode, uid: type === VCHR ? 70000 : 0, gid: 5, ...(rdev === undefined ? {} : { rdev }) });
+  fs.symlink("/n", "a/target");
+  fs.symlink("/o", "x".repeat(70));
+  const path = join(folder, "ls.img");
+  writeFileSync(path, fs.close());
+  const lines = disk("ls", path).out.split("\n"), letters = Object.fromEntries(lines.map((line) => [line.split("Z ")[1]?.split(" ")[0], line.slice(0, 10)]));
+  assert.equal(letters, {
+    a: "-rwsr-xr-x", b: "-rwSr--r--", c: "-rwxr-sr-x", d: "-rwxr-Sr-x", e: "drwxrwxrwt", f: "drwxrwxrwT", g: "-rwsrwsrwt", h: "---S--S--T", i: "crw--w----",
+    j: "brw-rw----", k: "prw-------", l: "srwxr-xr-x", m: "----------", n: "lrwxrwxrwx", o: "lrwxrwxrwx", "lost+found": "drwx------", undefined: "",
+  });
+  const line = (name: string): string => lines.find((l) => l.includes(`Z ${name}`))!.slice(10);
+  assert.is(line("a"), " 1     0 5          0 2026-01-02T03:04:05Z a");
+  assert.is(line("i"), " 1 70000 5       5, 1 2026-01-02T03:04:05Z i");
+  assert.is(line("j"), " 1     0 5 259, 70000 2026-01-02T03:04:05Z j");
+  assert.is(line("n"), " 1     0 0          8 2026-01-02T03:04:05Z n -> a/target");
+  assert.match(line("o"), / 70 .* o -> x{70}$/);
+  e2fsckAgrees(path, true);
+  assert.equal(checkExt2(readFileSync(path)), []);
+});
+
+test("names and link targets outside ASCII keep their bytes", () => {
+  const from = join(folder, "utf8"), made = join(folder, "utf8.img");
+  mkdirSync(join(from, "d\u00e9j\u00e0"), { recursive: true });
+  writeFileSync(join(from, "d\u00e9j\u00e0", "\u65e5\u672c"), "text");
+  symlinkSync("d\u00e9j\u00e0/\u65e5\u672c", join(from, "link"));
+  assert.equal(disk("create", made, "1M", from), { status: 0, out: "", err: "" });
+  const bytes = (text: string): string => Buffer.from(text).toString("latin1");
+  assert.ok(disk("ls", made).out.includes(bytes(" d\u00e9j\u00e0\n")));
+  assert.ok(disk("ls", made).out.includes(bytes(" link -> d\u00e9j\u00e0/\u65e5\u672c\n")));
+  assert.ok(disk("ls", made, "/d\u00e9j\u00e0").out.includes(bytes(" \u65e5\u672c\n")));
+  assert.is(disk("cat", made, "/link").out, "text");
+  assert.is(disk("put", made, join(from, "link"), "/d\u00e9j\u00e0/\u20ac").status, 0);
+  assert.is(disk("cat", made, "/d\u00e9j\u00e0/\u20ac").out, "text");
 });
 
 test("wrong use is a line, and changes nothing", () => {

@@ -4,11 +4,11 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EEXIST } from "../../kernel/lib/errno.ts";
-import { VBLK, VCHR, VDIR, VFIFO, VLNK, VREG, VSOCK } from "../../kernel/vfs/vnode.ts";
 import { DiskError, DiskFs } from "../diskfs.ts";
 import { checkExt2 } from "../ext2check.ts";
 import { OutputClosed, writeOut } from "../host/stdio.ts";
 import { makeExt2 } from "../mkext2.ts";
+import { longList } from "./disklist.ts";
 import { fileError, readInput } from "./files.ts";
 import { UsageError } from "./options.ts";
 
@@ -17,14 +17,13 @@ export const DISK_HELP = `loanword disk COMMAND ...
 ext2 disk images, without booting them
 
   create IMAGE SIZE [DIR]   makes an image, such as of 64M, with the files of a host folder
-  ls IMAGE [PATH]           lists a directory of the image
+  ls IMAGE [PATH]           lists a directory of the image: mode, links, owner, group, size or device, time in UTC, name
   cat IMAGE PATH            writes a file of the image to standard output
   put IMAGE FILE PATH       copies a host file into the image
   check IMAGE               looks for damage; exit status 1 when there is some
 `;
 
 const BYTES_PER_INODE = 8192, SIZE_MIN = 1 << 20, SIZE_MAX = 1 << 30;
-const TYPES: Readonly<Record<number, string>> = { [VREG]: "-", [VDIR]: "d", [VLNK]: "l", [VCHR]: "c", [VBLK]: "b", [VFIFO]: "p", [VSOCK]: "s" };
 /** Our reader went away. */
 const EXIT_PIPE = 141;
 
@@ -42,7 +41,7 @@ export function diskVerb(args: readonly string[]): number {
     return run(image, rest);
   } catch (e) {
     if (e instanceof OutputClosed) return EXIT_PIPE;
-    throw e instanceof DiskError ? new UsageError(`disk ${image}: ${e.message}`) : e;
+    throw e instanceof DiskError ? new UsageError(`disk ${image}: ${Buffer.from(e.message, "latin1").toString()}`) : e;
   }
 }
 
@@ -62,25 +61,21 @@ const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[])
   ls(image, [path = "/", ...more]) {
     noMore("ls", more);
     const disk = open(image, true);
-    for (const { name, type } of [...disk.list(path)].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const full = `${path.replace(/\/$/, "")}/${name}`, a = disk.stat(full, false), arrow = TYPES[type] === "l" ? ` -> ${disk.readlink(full)}` : "";
-      const numbers = [String(a.nlink).padStart(3), String(a.uid).padStart(5), String(a.gid).padStart(5), String(a.size).padStart(10)];
-      print(`${TYPES[type] ?? "?"}${rights(a.mode)} ${numbers.join(" ")} ${name}${arrow}\n`);
-    }
+    for (const line of longList(disk, guestBytes(path))) writeOut(1, Buffer.from(`${line}\n`, "latin1"));
     return 0;
   },
   cat(image, [path, ...more]) {
     noMore("cat", more);
     if (path === undefined) throw new UsageError("disk cat needs a path in the image");
-    writeOut(1, open(image, true).readFile(path));
+    writeOut(1, open(image, true).readFile(guestBytes(path)));
     return 0;
   },
   put(image, [file, path, ...more]) {
     noMore("put", more);
     if (file === undefined || path === undefined) throw new UsageError("disk put needs a host file and a path in the image");
     const bytes = readInput("file", file), mode = statSync(file).mode & 0o7777, disk = open(image, false);
-    if (disk.has(path)) throw new DiskError(`${path}: exists; name a path that does not`, EEXIST);
-    disk.writeFile(path, bytes, mode);
+    if (disk.has(guestBytes(path))) throw new DiskError(`${guestBytes(path)}: exists; name a path that does not`, EEXIST);
+    disk.writeFile(guestBytes(path), bytes, mode);
     save(image, disk.close());
     return 0;
   },
@@ -92,6 +87,9 @@ const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[])
     return found.length === 0 ? 0 : 1;
   },
 };
+
+/** The kernel's form of paths, a character for each byte; ours are UTF-8. */
+const guestBytes = (path: string): string => Buffer.from(path).toString("latin1");
 
 const print = (text: string): void => writeOut(1, new TextEncoder().encode(text));
 
@@ -112,8 +110,6 @@ function save(image: string, bytes: Uint8Array): void {
   }
 }
 
-const rights = (mode: number): string => Array.from({ length: 9 }, (_, i) => ((mode & (256 >> i)) !== 0 ? "rwx"[i % 3]! : "-")).join("");
-
 function copyTree(disk: DiskFs, from: string, to: string): void {
   let names: string[];
   try {
@@ -122,12 +118,12 @@ function copyTree(disk: DiskFs, from: string, to: string): void {
     throw fileError("folder", from, e);
   }
   for (const name of names) {
-    const host = join(from, name), guest = `${to}/${name}`, s = lstatSync(host);
+    const host = join(from, name), guest = `${to}/${guestBytes(name)}`, s = lstatSync(host);
     if (guest === "/lost+found") continue;
     if (s.isDirectory()) {
       disk.mkdir(guest, s.mode & 0o7777);
       copyTree(disk, host, guest);
-    } else if (s.isSymbolicLink()) disk.symlink(guest, readlinkSync(host));
+    } else if (s.isSymbolicLink()) disk.symlink(guest, guestBytes(readlinkSync(host)));
     else if (s.isFile()) disk.writeFile(guest, readFileSync(host), s.mode & 0o7777);
   }
 }
