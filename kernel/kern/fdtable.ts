@@ -2,6 +2,7 @@
 import { EBADF, EINVAL, EMFILE } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { fileRelease, type OpenFile } from "./file.ts";
+import { dropRecordLocks } from "./filelock.ts";
 
 /** Nobody may open more, whatever RLIMIT_NOFILE says. */
 export const NOFILE_MAX = 65536;
@@ -44,6 +45,7 @@ export class FdTable {
     if (!f) return null;
     this.files[fd] = null;
     this.firstFree = Math.min(this.firstFree, fd);
+    if ((f.vnode ?? f).locks !== null) dropRecordLocks(f, this);
     return f;
   }
 
@@ -51,6 +53,7 @@ export class FdTable {
   set(fd: number, f: OpenFile, limit: number, isCloexec: boolean): OpenFile | null | number {
     if (fd < 0 || fd >= Math.min(limit, NOFILE_MAX)) return -EBADF;
     const old = this.files[fd] ?? null;
+    if (old && (old.vnode ?? old).locks !== null) dropRecordLocks(old, this);
     this.put(fd, f, isCloexec);
     return old;
   }

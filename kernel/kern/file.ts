@@ -10,6 +10,7 @@ import type { KContext, KGen } from "../lib/kthread.ts";
 import type { Uio } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import type { Attr, Vnode } from "../vfs/vnode.ts";
+import { dropFileLocks } from "./filelock.ts";
 import type { Thread } from "./proc.ts";
 
 /** Open flags, Linux riscv64 (asm-generic) numbers. */
@@ -150,6 +151,8 @@ export class OpenFile {
   inFlight = 0;
   /** Items of epolls that watch it; they do not count as references. */
   watchers: Set<PollWaiter> | null = null;
+  /** Advisory locks (LockList) of a file without vnode, or null. */
+  locks: unknown = null;
   /** The file system object, when there is one: files, directories, device nodes, named pipes. */
   readonly vnode: Vnode | null;
   /** Absolute path it was opened by, for /proc/N/fd; "" unknown. */
@@ -186,6 +189,7 @@ export class OpenFile {
 export function* fileRelease(f: OpenFile): KGen<void> {
   if (--f.refs === 0) {
     for (const w of f.watchers ?? []) w.fileClosed();
+    if ((f.vnode ?? f).locks !== null) dropFileLocks(f);
     yield* f.ops.close(f);
   } else if (f.refs === f.inFlight && f.ops.orphaned) yield* f.ops.orphaned(f);
 }

@@ -7,6 +7,7 @@ import type { Vfs } from "../vfs/vfs.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import { Callouts } from "./callout.ts";
 import { type OpenFile, PollQueue } from "./file.ts";
+import { LockTable } from "./filelock.ts";
 import type { FutexQueue } from "./futex.ts";
 import type { Pgrp } from "./pgrp.ts";
 import type { Process, Thread } from "./proc.ts";
@@ -43,6 +44,8 @@ export class Kern {
   readonly random: Random;
   readonly callouts = new Callouts();
   readonly sched: Scheduler;
+  /** Advisory locks. */
+  readonly locks: LockTable;
   readonly syscalls: readonly (SyscallEntry | undefined)[];
   readonly trace: Trace | null;
   /** Set once the root is mounted. */
@@ -87,6 +90,7 @@ export class Kern {
 
   constructor(o: KernOptions) {
     this.ctx = o.ctx;
+    this.locks = new LockTable(o.ctx);
     this.hal = o.hal;
     this.uvm = o.uvm;
     this.random = o.random;

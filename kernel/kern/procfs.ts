@@ -14,6 +14,7 @@ import { VDIR, VLNK } from "../vfs/vnode.ts";
 import type { Cred } from "./cred.ts";
 import { type Kern, PID_MAX } from "./kern.ts";
 import { type Process, PS_STOPPED, PS_ZOMBIE, Thread } from "./proc.ts";
+import { locksText } from "./proclocks.ts";
 import { mapsText, smapsText } from "./procmaps.ts";
 
 const PROC_MAGIC = 0x9fa0, PAGE = 4096, KB = 4;
@@ -71,6 +72,7 @@ class ProcRoot extends SynthDir {
     this.file(fixed, "swaps", () => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
     this.file(fixed, "uvmexp", () => Object.entries(k.uvm.exp).map(([name, v]) => `${name} ${v}\n`).join(""));
     this.file(fixed, "vmstat", () => vmstat(k));
+    this.file(fixed, "locks", () => locksText(k.locks));
     this.addSys(fixed.add("sys", new SynthTree(this.nextIno++)));
   }
 

@@ -13,6 +13,7 @@ import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
 import { RESTART_SA } from "../kern/trap.ts";
 import { argOf, argUOf, both, fast, getView, intOf, i64At, putBytes, type Row, slow, u64At } from "./args.ts";
+import { flock, isLockCommand, recordLock } from "./filelock.ts";
 
 const RW_MAX = 0x7ffff000, IOV_MAX = 1024;
 
@@ -224,24 +225,13 @@ function* closeRange(_k: Kern, t: Thread): KGen<number> {
   return 0;
 }
 
-const F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_GETLK = 5, F_SETLK = 6, F_SETLKW = 7, F_SETOWN = 8, F_GETOWN = 9;
-const F_DUPFD_CLOEXEC = 1030, F_UNLCK = 2;
-
-/** POSIX record locks are advisory; with no contention between the guest's programs to arbitrate yet, they are granted. */
-function* recordLock(k: Kern, t: Thread, cmd: number): KGen<number> {
-  const va = argUOf(t, 2), d = yield* getView(k, t, va, 32);
-  if (typeof d === "number") return d;
-  const type = d.getInt16(0, true);
-  if (type < 0 || type > 2) return -EINVAL;
-  if (cmd !== F_GETLK) return 0;
-  d.setInt16(0, F_UNLCK, true);
-  return yield* putBytes(k, t, va, new Uint8Array(d.buffer));
-}
-
+const F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_SETOWN = 8, F_GETOWN = 9;
+const F_DUPFD_CLOEXEC = 1030;
 
 function* fcntl(k: Kern, t: Thread): KGen<number> {
   const fd = intOf(t, 0), cmd = intOf(t, 1), arg = intOf(t, 2), { fds } = t.proc, f = fds.get(fd);
   if (!f) return -EBADF;
+  if (isLockCommand(cmd)) return yield* recordLock(k, t, f, cmd);
   switch (cmd) {
     case F_DUPFD: return fds.dup(fd, arg, nofileOf(t), false);
     case F_DUPFD_CLOEXEC: return fds.dup(fd, arg, nofileOf(t), true);
@@ -249,7 +239,6 @@ function* fcntl(k: Kern, t: Thread): KGen<number> {
     case F_SETFD: fds.setCloexec(fd, (arg & 1) !== 0); return 0;
     case F_GETFL: return f.flags & ~O_CLOEXEC;
     case F_SETFL: f.flags = (f.flags & ~O_SETTABLE) | (arg & O_SETTABLE); return 0;
-    case F_GETLK: case F_SETLK: case F_SETLKW: return yield* recordLock(k, t, cmd);
     case F_SETOWN: return 0;
     case F_GETOWN: return 0;
     default: return f.ops.fcntl ? f.ops.fcntl(f, cmd, arg, t) : -EINVAL;
@@ -355,7 +344,7 @@ export const FILE_CALLS: readonly Row[] = [
   fast(23, "dup", "d", (_k, t) => t.proc.fds.dup(intOf(t, 0), 0, nofileOf(t), false)),
   slow(25, "fcntl", "ddx", fcntl, RESTART_SA), slow(29, "ioctl", "dxx", ioctl, RESTART_SA), slow(62, "lseek", "dud", lseek), slow(61, "getdents64", "dxu", getdents),
   slow(59, "pipe2", "xx", pipe2), slow(82, "fsync", "d", fsync), slow(83, "fdatasync", "d", fsync), slow(46, "ftruncate", "du", ftruncate),
-  slow(47, "fallocate", "dxuu", fallocate), fast(32, "flock", "dx", (_k, t) => (t.proc.fds.get(intOf(t, 0)) ? 0 : -EBADF)),
+  slow(47, "fallocate", "dxuu", fallocate), slow(32, "flock", "dx", flock, RESTART_SA),
   fast(223, "fadvise64", "duud", (_k, t) => {
     const f = t.proc.fds.get(intOf(t, 0));
     return !f ? -EBADF : f.ops.kind === "pipe" ? -ESPIPE : intOf(t, 3) < 0 || intOf(t, 3) > 5 ? -EINVAL : 0;

@@ -89,6 +89,8 @@ export abstract class Vnode implements VnodePagerHost {
   numOutput = 0;
   /** The socket bound here, or the pipe of a FIFO: kern's. */
   special: unknown = null;
+  /** Advisory locks (kern's LockList), or null. */
+  locks: unknown = null;
 
   constructor(mount: Mount, type: VType, ino: number) {
     this.mount = mount;
