@@ -41,6 +41,8 @@ export class VirtualClock {
   nsPerInsn = 1;
   /** Nanoseconds that passed without instructions. */
   skippedNs = 0;
+  /** Of them, those in which the hart was at work all the same: the host was slower than nsPerInsn says. */
+  lateNs = 0;
   /** Armed alarms, earliest first; equal times in the order they were set, so that a run repeats exactly. */
   private readonly armed: Alarm[] = [];
   /** Called when an alarm became the earliest: whoever runs the hart must cut its slice short. */
@@ -53,6 +55,11 @@ export class VirtualClock {
   /** Nanoseconds since reset. */
   get now(): number {
     return this.counter.instret * this.nsPerInsn + this.skippedNs;
+  }
+
+  /** Nanoseconds in which instructions ran, the others are idle: what processes are charged for. */
+  get busyNs(): number {
+    return this.counter.instret * this.nsPerInsn + this.lateNs;
   }
 
   /** The board's timer: 10 MHz ticks. */
@@ -90,6 +97,13 @@ export class VirtualClock {
     const target = Math.min(ns, this.nextAlarm());
     if (target > this.now) this.skippedNs += target - this.now;
     this.fire();
+  }
+
+  /** As skipTo, for time that the host needed to run instructions. */
+  catchUp(ns: number): void {
+    const before = this.skippedNs;
+    this.skipTo(ns);
+    this.lateNs += this.skippedNs - before;
   }
 
   /** For Alarm. */

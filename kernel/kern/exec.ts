@@ -278,7 +278,7 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   t.clearTid = 0;
   t.robustList = 0;
   t.rseq = NO_RSEQ;
-  dropTimers(k, p, true);
+  dropTimers(p, true);
   p.comm = prog.path.slice(prog.path.lastIndexOf("/") + 1).slice(0, 15);
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));
   k.notePath(prog.image.vnode, p.exePath);

@@ -57,7 +57,7 @@ export function* exitThread(k: Kern, t: Thread, status: number): KGen<void> {
 }
 
 function* takeDown(k: Kern, p: Process): KGen<void> {
-  dropTimers(k, p);
+  dropTimers(p);
   yield* p.fds.release();
   yield* setText(p, null);
   if (p.cwd) yield* p.cwd.vrele();

@@ -3,9 +3,10 @@ import { EAGAIN, EINVAL, ENOMEM, EFAULT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyout } from "../uvm/uio.ts";
 import { uvmspaceFork, type Vmspace } from "../uvm/vmspace.ts";
+import { armCpuLimit } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import { Process, Thread, AST_EXIT } from "./proc.ts";
-import { Limits, RLIMIT_NPROC } from "./rlimit.ts";
+import { Limits, RLIMIT_CPU, RLIMIT_NPROC } from "./rlimit.ts";
 import { setReg } from "./sigframe.ts";
 import { AltStack, SigActions, SIGKILL } from "./sigset.ts";
 
@@ -51,11 +52,12 @@ export function* clone(k: Kern, t: Thread, c: CloneRequest): KGen<number> {
   return tid;
 }
 
+/** RLIMIT_NPROC: threads of the same real user; the superuser is not counted. */
 function tooMany(k: Kern, p: Process): boolean {
-  const limit = p.limits.get(RLIMIT_NPROC);
-  if (limit === Infinity) return false;
+  const limit = p.limits.get(RLIMIT_NPROC), { cred } = p;
+  if (limit === Infinity || cred.isRoot || cred.uid === 0) return false;
   let n = 0;
-  for (const o of k.procs.values()) if (o.cred.uid === p.cred.uid) n++;
+  for (const o of k.procs.values()) if (o.cred.uid === cred.uid) n += Math.max(1, o.threads.length);
   return n >= limit;
 }
 
@@ -88,7 +90,7 @@ function* forkProcess(k: Kern, t: Thread, c: CloneRequest, pid: number): KGen<Th
   child.umask = p.umask;
   child.cred = p.cred;
   if (child.parent !== p) child.limits = new Limits(p.limits);
-  child.nice = p.nice;
+  if (child.limits.get(RLIMIT_CPU) !== Infinity) armCpuLimit(k, child);
   child.comm = p.comm;
   child.cwdPath = p.cwdPath;
   child.exePath = p.exePath;
@@ -111,6 +113,7 @@ function copyThreadState(k: Kern, from: Thread, to: Thread, c: CloneRequest): vo
   to.savedFcsr = k.sched.getFcsr(from);
   to.savedPc = k.sched.getPc(from);
   to.sigmask = from.sigmask.copy();
+  to.sched = from.sched.inherited();
   const isThread = to.proc === from.proc;
   to.altStack = isThread || ((c.flags & CLONE_VM) !== 0 && (c.flags & CLONE_VFORK) === 0) ? new AltStack() : from.altStack.copy();
   setReg(to, 10, 0);

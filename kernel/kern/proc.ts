@@ -14,6 +14,7 @@ import { FdTable } from "./fdtable.ts";
 import { Pgrp, Session } from "./pgrp.ts";
 import { Limits } from "./rlimit.ts";
 import { NO_RSEQ, type Rseq } from "./rseq.ts";
+import { SchedParams } from "./schedpolicy.ts";
 import { AltStack, SigActions, SigQueue, SigSet } from "./sigset.ts";
 
 /** Where a process is in its life. */
@@ -25,7 +26,7 @@ export const AST_SIGNAL = 1, AST_EXIT = 2, AST_STOP = 4, AST_RSEQ = 8;
 /** Registers by their ABI names: index into Thread.x is 2 * n. */
 export const REG_RA = 1, REG_SP = 2, REG_TP = 4, REG_A0 = 10, REG_A1 = 11, REG_A2 = 12, REG_A7 = 17;
 
-/** Times a process used, in ns of virtual time. */
+/** Times a process used, in ns. The kernel's own code takes no time of the clock: sysNs stays 0. */
 export class Usage {
   userNs = 0;
   sysNs = 0;
@@ -46,6 +47,14 @@ export class Usage {
   }
 }
 
+/** A timer on CPU time. It is no callout: it can only become due while what it measures runs. */
+export interface CpuTimer {
+  /** CPU time until it is due if `t` runs; Infinity: that is not what it measures. */
+  cpuLeftNs(t: Thread): number;
+  /** Fires if it is due. */
+  checkDue(): void;
+}
+
 export class Process {
   readonly pid: number;
   parent: Process | null;
@@ -62,7 +71,6 @@ export class Process {
   cred = new Cred();
   pgrp: Pgrp;
   limits: Limits;
-  nice = 0;
   /** Last component of the program's name, at most 15 bytes. */
   comm = "kernel";
   /** Absolute path of the program, for /proc/N/exe. */
@@ -101,6 +109,8 @@ export class Process {
   personality = 0;
   /** setitimer and timer_create (timer.ts). */
   timers: unknown = null;
+  /** Timers that measure this process or a thread of it. */
+  readonly cpuTimers = new Set<CpuTimer>();
 
   constructor(pid: number, parent: Process | null, vmspace: Vmspace, nowNs: number) {
     this.pid = pid;
@@ -111,6 +121,11 @@ export class Process {
     this.pgrp = parent ? parent.pgrp : new Pgrp(pid, new Session(this));
     this.pgrp.members.add(this);
     parent?.children.add(this);
+  }
+
+  /** Of its first thread. */
+  get nice(): number {
+    return this.threads[0]?.sched.nice ?? 0;
   }
 
   get isZombie(): boolean {
@@ -158,7 +173,8 @@ export class Thread extends KThread {
   /** It sits in the run queue. */
   isQueued = false;
   isDead = false;
-  /** Retired-instruction time at which its slice began. */
+  sched = new SchedParams();
+  /** CPU time. */
   usedNs = 0;
 
   constructor(tid: number, proc: Process) {

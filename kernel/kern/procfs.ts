@@ -61,7 +61,7 @@ class ProcRoot extends SynthDir {
     fixed.add("thread-self", new SynthLink(this.nextIno++, () => (caller(k) ? `${caller(k)!.pid}/task/${(k.ctx.cur as Thread).tid}` : -ENOENT)));
     fixed.add("mounts", new SynthLink(this.nextIno++, () => "self/mounts"));
     this.file(fixed, "meminfo", () => meminfo(k));
-    this.file(fixed, "uptime", () => `${seconds(k.now())} ${seconds(k.hal.machine.clock.skippedNs)}\n`);
+    this.file(fixed, "uptime", () => `${seconds(k.now())} ${seconds(k.hal.machine.clock.skippedNs - k.hal.machine.clock.lateNs)}\n`);
     this.file(fixed, "loadavg", () => `0.00 0.00 0.00 ${k.sched.queueLength + 1}/${k.threads.size} ${Math.max(0, ...k.threads.keys())}\n`);
     this.file(fixed, "stat", () => systemStat(k));
     this.file(fixed, "cpuinfo", () => "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdc_zicsr_zifencei\nmmu\t\t: sv39\nuarch\t\t: loanword\n\n");
@@ -328,7 +328,7 @@ function meminfo(k: Kern): string {
 }
 
 function systemStat(k: Kern): string {
-  const idle = ticks(k.hal.machine.clock.skippedNs), user = ticks(k.hal.machine.hart.instret), cpu = `${user} 0 0 ${idle} 0 0 0 0 0 0`;
+  const { clock } = k.hal.machine, idle = ticks(clock.skippedNs - clock.lateNs), user = ticks(clock.busyNs), cpu = `${user} 0 0 ${idle} 0 0 0 0 0 0`;
   const counts = `intr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.epochSec}\nprocesses ${k.forks + 1}\n`;
   return `cpu  ${cpu}\ncpu0 ${cpu}\n${counts}procs_running ${k.sched.queueLength + 1}\nprocs_blocked 0\n`;
 }

@@ -1,6 +1,6 @@
 // Resource limits, by Linux numbers. Infinity is RLIM_INFINITY.
 export const RLIMIT_CPU = 0, RLIMIT_FSIZE = 1, RLIMIT_DATA = 2, RLIMIT_STACK = 3, RLIMIT_CORE = 4, RLIMIT_RSS = 5, RLIMIT_NPROC = 6;
-export const RLIMIT_NOFILE = 7, RLIMIT_MEMLOCK = 8, RLIMIT_AS = 9, RLIMIT_SIGPENDING = 11, NLIMITS = 16;
+export const RLIMIT_NOFILE = 7, RLIMIT_MEMLOCK = 8, RLIMIT_AS = 9, RLIMIT_SIGPENDING = 11, RLIMIT_NICE = 13, RLIMIT_RTPRIO = 14, NLIMITS = 16;
 
 export class Limits {
   readonly soft: number[];

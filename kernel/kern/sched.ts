@@ -14,11 +14,10 @@ import { AST_RSEQ, Thread } from "./proc.ts";
 import { userAst } from "./signal.ts";
 import { trapDispatch } from "./trap.ts";
 
-/** Instructions a thread runs before another gets its turn. */
-export const SLICE_INSNS = 1_000_000;
-
 /** hart.run's answers (emu/hart/hart.ts). */
 const STOP_INTERRUPT = 2, STOP_TRAP = 1, STOP_HALT = 3;
+
+const priorityOf = (t: KThread): number => (t instanceof Thread ? t.sched.rtPriority : 0);
 
 export type RunResult = "budget" | "idle" | "halted";
 
@@ -27,7 +26,7 @@ export class Scheduler implements Runnable {
   private readonly queue: KThread[] = [];
   /** Whose registers are in the hart. */
   loaded: Thread | null = null;
-  /** hart.instret up to which `loaded` was charged. */
+  /** The clock's busyNs up to which `loaded` was charged. */
   private chargedTo = 0;
   /** Deadlines of sleeps. */
   private readonly timeouts = new Map<KThread, Callout>();
@@ -52,13 +51,36 @@ export class Scheduler implements Runnable {
     return this.k.now();
   }
 
+  /** Into the queue: real-time threads before all others, equals in order of arrival. `first`: before its equals. */
+  private enqueue(t: KThread, first = false): void {
+    const { queue } = this, mine = priorityOf(t);
+    if (mine === 0 && !first) return void queue.push(t);
+    let at = 0;
+    while (at < queue.length && (first ? priorityOf(queue[at]!) > mine : priorityOf(queue[at]!) >= mine)) at++;
+    queue.splice(at, 0, t);
+    if (mine > priorityOf(this.k.ctx.cur)) this.wantResched = true;
+  }
+
+  /** A thread's priority changed. */
+  reprioritize(t: Thread): void {
+    const at = this.queue.indexOf(t);
+    if (at >= 0) {
+      this.queue.splice(at, 1);
+      this.enqueue(t);
+    } else if (this.k.ctx.cur === t) {
+      // Its slice may have had no end.
+      this.wantResched = true;
+      this.yielded = true;
+    }
+  }
+
   setRunnable(t: KThread): void {
     const c = this.timeouts.get(t);
     if (c) {
       this.k.callouts.cancel(c);
       this.timeouts.delete(t);
     }
-    this.queue.push(t);
+    this.enqueue(t);
   }
 
   get queueLength(): number {
@@ -129,20 +151,34 @@ export class Scheduler implements Runnable {
       t.x = hart.x;
       t.f = hart.f;
       this.loaded = t;
-      this.chargedTo = hart.instret;
+      this.chargedTo = this.k.hal.machine.clock.busyNs;
       this.k.contextSwitches++;
     }
     this.k.hal.pmap.pmapActivate(t.proc.vmspace.map.pmap);
   }
 
-  /** Adds the instructions since the last call to the loaded thread's time. */
+  /** Adds the time since the last call to the loaded thread's. What the host was late by is charged to whoever ran then. */
   charge(): void {
-    const t = this.loaded, { instret } = this.k.hal.machine.hart;
+    const t = this.loaded, { busyNs } = this.k.hal.machine.clock;
     if (t) {
-      t.usedNs += instret - this.chargedTo;
-      t.proc.usage.userNs += instret - this.chargedTo;
+      t.usedNs += busyNs - this.chargedTo;
+      t.proc.usage.userNs += busyNs - this.chargedTo;
     }
-    this.chargedTo = instret;
+    this.chargedTo = busyNs;
+  }
+
+  /** A timer on CPU time was set: what is left of the slice may be too much. */
+  cpuTimersChanged(): void {
+    this.isStale = true;
+  }
+
+  /** Instruction count at which a timer on the CPU time of `t` or its process is due. */
+  private cpuTimerInsn(t: Thread): number {
+    const { cpuTimers } = t.proc, { hart, clock } = this.k.hal.machine;
+    if (cpuTimers.size === 0) return Infinity;
+    let left = Infinity;
+    for (const c of cpuTimers) left = Math.min(left, c.cpuLeftNs(t));
+    return left === Infinity ? left : hart.instret + Math.ceil(Math.max(0, left) / clock.nsPerInsn);
   }
 
   // ---- the loop --------------------------------------------------------------------------------------------------
@@ -157,7 +193,7 @@ export class Scheduler implements Runnable {
       if (!t) {
         if (!this.idle(skipLimitNs)) return "idle";
       } else if (machine.hart.instret >= stopAt) {
-        this.queue.unshift(t);
+        this.enqueue(t, true);
         return "budget";
       } else this.dispatch(t, stopAt);
     }
@@ -216,7 +252,7 @@ export class Scheduler implements Runnable {
     if (s.interruptible && t instanceof Thread && t.ast !== 0) {
       // The signal came before the sleep: it must not be slept through.
       t.sleepResult = -4;
-      this.queue.push(t);
+      this.enqueue(t);
       return;
     }
     k.ctx.enterSleep(t, s);
@@ -240,7 +276,7 @@ export class Scheduler implements Runnable {
   /** User code of `t`. */
   private userLoop(t: Thread, stopAt: number): void {
     const { k } = this, { machine } = k.hal, { hart } = machine, { cut } = this;
-    const sliceEnd = cut?.thread === t ? cut.sliceEnd : hart.instret + SLICE_INSNS;
+    const sliceEnd = cut?.thread === t ? cut.sliceEnd : hart.instret + t.sched.sliceInsns;
     this.cut = null;
     this.load(t);
     let until = 0;
@@ -250,7 +286,7 @@ export class Scheduler implements Runnable {
         if (!this.begin(t, userAst(k, t)) || t.isDead) return;
         this.load(t);
       }
-      if (this.isStale) until = Math.min(sliceEnd, stopAt, this.eventInsn());
+      if (this.isStale) until = Math.min(sliceEnd, stopAt, this.eventInsn(), this.cpuTimerInsn(t));
       const budget = until - hart.instret;
       if (budget <= 0 || this.wantResched) {
         this.wantResched = false;
@@ -264,7 +300,7 @@ export class Scheduler implements Runnable {
         if (this.loaded !== t) this.load(t);
       } else if (stop === STOP_INTERRUPT) k.hal.serviceInterrupts();
       else if (stop === STOP_HALT) {
-        this.queue.unshift(t);
+        this.enqueue(t, true);
         return;
       }
     }
@@ -274,16 +310,24 @@ export class Scheduler implements Runnable {
   private pause(t: Thread, sliceEnd: number, stopAt: number): boolean {
     const { instret } = this.k.hal.machine.hart;
     this.events();
+    if (t.proc.cpuTimers.size > 0) for (const c of t.proc.cpuTimers) c.checkDue();
     if (instret >= stopAt && instret < sliceEnd && !this.yielded) {
       this.cut = { thread: t, sliceEnd };
-      this.queue.unshift(t);
+      this.enqueue(t, true);
       return true;
     }
-    if (this.queue.length === 0 && instret < stopAt && instret < sliceEnd) return false;
+    if (this.queue.length > 0 && priorityOf(this.queue[0]!) > t.sched.rtPriority) return this.leave(t, true);
+    if (this.queue.length === 0 && instret < stopAt && instret < sliceEnd && !this.yielded) return false;
     if (instret < sliceEnd && !this.yielded) return false;
     this.yielded = false;
+    return this.leave(t, false);
+  }
+
+  /** `t` gives the CPU to another, before or behind its equals. */
+  private leave(t: Thread, first: boolean): true {
     if (t.rseq.va !== 0) t.ast |= AST_RSEQ;
-    this.queue.push(t);
+    t.proc.usage.involuntary++;
+    this.enqueue(t, first);
     return true;
   }
 

@@ -8,6 +8,7 @@ import { type Attr, IO_APPEND, IO_SYNC, VBLK, VCHR, VDIR, VFIFO, type Vnode, VRE
 import { type FileOps, O_APPEND, O_DSYNC, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
+import { RLIMIT_FSIZE } from "./rlimit.ts";
 
 const SEEK_SET = 0, SEEK_CUR = 1, SEEK_END = 2, SEEK_DATA = 3;
 const DT_OF_TYPE = [0, 8, 4, 10, 2, 6, 1, 12];
@@ -45,7 +46,7 @@ class VnodeOps implements FileOps {
 
   writeFast(f: OpenFile, t: Thread, va: number, len: number): number {
     const v = f.vnode!;
-    if (!v.writeFast || (f.flags & (O_APPEND | O_DSYNC)) !== 0) return -ERESTART;
+    if (!v.writeFast || (f.flags & (O_APPEND | O_DSYNC)) !== 0 || f.offset + len > t.proc.limits.soft[RLIMIT_FSIZE]!) return -ERESTART;
     const { map } = t.proc.vmspace, n = v.writeFast(Uio.user(map.uvm, map, va, len, UIO_WRITE), f.offset, 0);
     if (n > 0) f.offset += n;
     return n;

@@ -1,18 +1,19 @@
 // System calls on descriptors: read, write and their kin, lseek, fcntl, dup, close, fsync, sendfile.
 import {
-  EBADF, EFAULT, EFBIG, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPIPE, ERESTART, ESPIPE,
+  EBADF, EFAULT, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPIPE, ERESTART, ESPIPE,
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import { VREG } from "../vfs/vnode.ts";
-import { fileIoctl, fileRelease, fileSeek, O_APPEND, O_CLOEXEC, O_NONBLOCK, O_PATH, O_SETTABLE, OpenFile } from "../kern/file.ts";
+import { fileIoctl, fileRelease, fileSeek, O_CLOEXEC, O_NONBLOCK, O_PATH, O_SETTABLE, OpenFile } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
-import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../kern/rlimit.ts";
+import { RLIMIT_NOFILE } from "../kern/rlimit.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
 import { RESTART_SA } from "../kern/trap.ts";
 import { argOf, argUOf, both, fast, getView, intOf, i64At, putBytes, type Row, slow, u64At } from "./args.ts";
+import { limitedWrite, mayResize } from "./limit.ts";
 import { flock, isLockCommand, recordLock } from "./filelock.ts";
 
 const RW_MAX = 0x7ffff000, IOV_MAX = 1024;
@@ -39,16 +40,11 @@ function* transfer(k: Kern, t: Thread, f: OpenFile, uio: Uio, offset: number): K
   const isWrite = uio.direction === UIO_WRITE;
   let n = -EBADF;
   if (isWrite ? f.isWritable : f.isReadable) {
-    n = isWrite && overLimit(t, f, offset) ? -EFBIG : isWrite ? yield* f.ops.write(f, uio, t, offset) : yield* f.ops.read(f, uio, t, offset);
+    n = isWrite ? yield* limitedWrite(k, t, f, uio, offset) : yield* f.ops.read(f, uio, t, offset);
   }
   yield* fileRelease(f);
   if (n === -EPIPE && isWrite && !t.isDead) tsignal(k, t, { sig: SIGPIPE, code: SI_USER, pid: t.proc.pid, uid: t.proc.cred.uid });
   return n;
-}
-
-function overLimit(t: Thread, f: OpenFile, offset: number): boolean {
-  const limit = t.proc.limits.get(RLIMIT_FSIZE);
-  return limit !== Infinity && f.vnode?.type === VREG && (offset < 0 ? ((f.flags & O_APPEND) !== 0 ? f.vnode.vSize : f.offset) : offset) >= limit;
 }
 
 function fastIo(_k: Kern, t: Thread, isWrite: boolean): number {
@@ -117,7 +113,7 @@ function* pump(k: Kern, t: Thread, from: OpenFile, to: OpenFile, len: number, at
     if (n <= 0) return done > 0 ? done : n;
     let put = 0;
     while (put < n) {
-      const m = yield* to.ops.write(to, Uio.kernel(k.uvm, buffer.subarray(put, n), UIO_WRITE), t, at.out);
+      const m = yield* limitedWrite(k, t, to, Uio.kernel(k.uvm, buffer.subarray(put, n), UIO_WRITE), at.out);
       if (m <= 0) {
         // What was read and not written goes back where the position can say so.
         if (at.in < 0 && from.ops.isSeekable) from.offset -= n - put;
@@ -314,12 +310,11 @@ function* fsync(_k: Kern, t: Thread): KGen<number> {
   return r;
 }
 
-function* ftruncate(_k: Kern, t: Thread): KGen<number> {
+function* ftruncate(k: Kern, t: Thread): KGen<number> {
   const f = t.proc.fds.get(intOf(t, 0)), size = argOf(t, 1);
   if (!f) return -EBADF;
   if (size < 0 || !f.isWritable || !f.ops.truncate) return -EINVAL;
-  if (size > t.proc.limits.get(RLIMIT_FSIZE)) return -EFBIG;
-  return yield* f.ops.truncate(f, size);
+  return mayResize(k, t, f.vnode, size) || (yield* f.ops.truncate(f, size));
 }
 
 /** Files grow when they are written: space cannot be set aside beforehand, and the answer says so. */

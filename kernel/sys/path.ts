@@ -14,6 +14,7 @@ import { RESTART_SA } from "../kern/trap.ts";
 import { openVnode } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, statBytes, statfsBytes, statxBytes, timespecAt } from "./abi.ts";
 import { argOf, argUOf, fast, getPath, getView, i64At, intOf, putBytes, type Row, slow } from "./args.ts";
+import { mayResize } from "./limit.ts";
 import { installFile, nofileOf } from "./file.ts";
 
 const ENODATA = 61;
@@ -256,7 +257,7 @@ function* truncate(k: Kern, t: Thread): KGen<number> {
     if (v.type !== VREG) return v.type === VDIR ? -EISDIR : -EINVAL;
     if (v.isReadOnly) return -EROFS;
     if (!mayOn(t, v, 2)) return -EACCES;
-    return v.texts > 0 ? -ETXTBSY : yield* v.setattr({ size });
+    return v.texts > 0 ? -ETXTBSY : mayResize(k, t, v, size) || (yield* v.setattr({ size }));
   });
 }
 

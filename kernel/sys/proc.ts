@@ -1,4 +1,4 @@
-// System calls about processes: clone, execve, exit, wait, ids, groups and sessions, limits, priorities, prctl.
+// System calls about processes: clone, execve, exit, wait, ids, groups and sessions, usage, prctl.
 import { EACCES, EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH, E2BIG } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { execve } from "../kern/exec.ts";
@@ -7,7 +7,6 @@ import { clone, type CloneRequest } from "../kern/fork.ts";
 import type { Kern } from "../kern/kern.ts";
 import { enterPgrp, Pgrp, Session } from "../kern/pgrp.ts";
 import { type Process, type Thread, Usage } from "../kern/proc.ts";
-import { NLIMITS, RLIMIT_NOFILE } from "../kern/rlimit.ts";
 import { rseqRegister } from "../kern/rseq.ts";
 import { NO_RETURN, RESTART_SA } from "../kern/trap.ts";
 import { type WaitResult, waitForChild, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WSTOPPED } from "../kern/wait.ts";
@@ -198,53 +197,7 @@ function* setgroups(k: Kern, t: Thread): KGen<number> {
   return 0;
 }
 
-// ---- limits, priorities, usage -------------------------------------------------------------------------------------
-
-const putLimit = (d: DataView, at: number, v: number): void => put64(d, at, v === Infinity ? -1 : v);
-const limitAt = (d: DataView, at: number): number => (u64At(d, at) >= 2 ** 63 ? Infinity : u64At(d, at));
-
-function* prlimit(k: Kern, t: Thread, p: Process | null, which: number, newVa: number, oldVa: number): KGen<number> {
-  if (which < 0 || which >= NLIMITS) return -EINVAL;
-  if (!p) return -ESRCH;
-  if (p !== t.proc && !t.proc.cred.maySignal(p.cred)) return -EPERM;
-  const { limits } = p, old = new DataView(new ArrayBuffer(16));
-  putLimit(old, 0, limits.soft[which]!);
-  putLimit(old, 8, limits.hard[which]!);
-  if (newVa !== 0) {
-    const d = yield* getView(k, t, newVa, 16);
-    if (typeof d === "number") return d;
-    const soft = limitAt(d, 0), hard = limitAt(d, 8);
-    if (soft > hard) return -EINVAL;
-    if (hard > limits.hard[which]! && !t.proc.cred.isRoot) return -EPERM;
-    if (which === RLIMIT_NOFILE && hard > 1 << 20) return -EPERM;
-    limits.set(which, soft, hard);
-  }
-  return oldVa === 0 ? 0 : yield* putBytes(k, t, oldVa, new Uint8Array(old.buffer));
-}
-
-const PRIO_PROCESS = 0, PRIO_PGRP = 1, PRIO_USER = 2;
-
-function prioTargets(k: Kern, t: Thread): Process[] | number {
-  const which = intOf(t, 0), who = intOf(t, 1), all = [...k.procs.values()].filter((p) => !p.isZombie);
-  if (which === PRIO_PROCESS) return all.filter((p) => p.pid === (who || t.proc.pid));
-  if (which === PRIO_PGRP) return all.filter((p) => p.pgrp.pgid === (who || t.proc.pgrp.pgid));
-  return which === PRIO_USER ? all.filter((p) => p.cred.uid === (who || t.proc.cred.uid)) : -EINVAL;
-}
-
-function setpriority(k: Kern, t: Thread): number {
-  const list = prioTargets(k, t), nice = Math.max(-20, Math.min(19, intOf(t, 2)));
-  if (typeof list === "number") return list;
-  if (list.length === 0) return -ESRCH;
-  if (list.some((p) => nice < p.nice && !t.proc.cred.isRoot)) return -EACCES;
-  for (const p of list) p.nice = nice;
-  return 0;
-}
-
-function getpriority(k: Kern, t: Thread): number {
-  const list = prioTargets(k, t);
-  if (typeof list === "number") return list;
-  return list.length === 0 ? -ESRCH : Math.max(...list.map((p) => 20 - p.nice));
-}
+// ---- usage ---------------------------------------------------------------------------------------------------------
 
 function* getrusage(k: Kern, t: Thread): KGen<number> {
   const who = intOf(t, 0), p = t.proc, u = new Usage();
@@ -292,13 +245,6 @@ function* prctl(k: Kern, t: Thread): KGen<number> {
   }
 }
 
-function* affinity(k: Kern, t: Thread): KGen<number> {
-  if (intOf(t, 0) !== 0 && !k.threads.has(intOf(t, 0))) return -ESRCH;
-  if (argUOf(t, 1) < 8 || argUOf(t, 1) % 8 !== 0) return -EINVAL;
-  const err = yield* putBytes(k, t, argUOf(t, 2), Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
-  return err < 0 ? err : 8;
-}
-
 export const PROC_CALLS: readonly Row[] = [
   slow(220, "clone", "xxxxx", cloneCall), slow(435, "clone3", "xu", clone3), slow(221, "execve", "xxx", (k, t) => execCall(k, t, 0, AT_FDCWD, 0)),
   slow(281, "execveat", "dxxxx", (k, t) => execCall(k, t, 1, intOf(t, 0), intOf(t, 4))), slow(93, "exit", "d", exit), slow(94, "exit_group", "d", exitGroup),
@@ -315,19 +261,8 @@ export const PROC_CALLS: readonly Row[] = [
   slow(148, "getresuid", "xxx", (k, t) => putThree(k, t, t.proc.cred.uid, t.proc.cred.euid, t.proc.cred.suid)),
   slow(150, "getresgid", "xxx", (k, t) => putThree(k, t, t.proc.cred.gid, t.proc.cred.egid, t.proc.cred.sgid)),
   slow(158, "getgroups", "dx", getgroups), slow(159, "setgroups", "dx", setgroups),
-  slow(261, "prlimit64", "ddxx", (k, t) => prlimit(k, t, targetOf(k, t), intOf(t, 1), argUOf(t, 2), argUOf(t, 3))),
-  slow(163, "getrlimit", "dx", (k, t) => prlimit(k, t, t.proc, intOf(t, 0), 0, argUOf(t, 1))),
-  slow(164, "setrlimit", "dx", (k, t) => prlimit(k, t, t.proc, intOf(t, 0), argUOf(t, 1), 0)),
-  fast(140, "setpriority", "ddd", setpriority), fast(141, "getpriority", "dd", getpriority), slow(165, "getrusage", "dx", getrusage),
-  slow(167, "prctl", "dxxxx", prctl), slow(123, "sched_getaffinity", "dux", affinity), fast(122, "sched_setaffinity", "dux", () => 0),
-  fast(124, "sched_yield", "", (k) => {
-    k.sched.yieldCpu();
-    return 0;
-  }),
-  fast(120, "sched_getscheduler", "d", () => 0), fast(119, "sched_setscheduler", "ddx", (_k, t) => (intOf(t, 1) === 0 ? 0 : -EPERM)),
-  slow(121, "sched_getparam", "dx", (k, t) => putInt(k, t, argUOf(t, 1), 0)), fast(118, "sched_setparam", "dx", () => 0),
-  fast(125, "sched_get_priority_max", "d", (_k, t) => (intOf(t, 0) === 1 || intOf(t, 0) === 2 ? 99 : 0)),
-  fast(126, "sched_get_priority_min", "d", (_k, t) => (intOf(t, 0) === 1 || intOf(t, 0) === 2 ? 1 : 0)),
+  slow(165, "getrusage", "dx", getrusage),
+  slow(167, "prctl", "dxxxx", prctl),
   fast(166, "umask", "o", (_k, t) => {
     const old = t.proc.umask;
     t.proc.umask = intOf(t, 0) & 0o777;

@@ -4,16 +4,19 @@ import type { SyscallEntry } from "../kern/trap.ts";
 import type { Row } from "./args.ts";
 import { EVENT_CALLS } from "./event.ts";
 import { FILE_CALLS } from "./file.ts";
+import { LIMIT_CALLS } from "./limit.ts";
 import { MISC_CALLS } from "./misc.ts";
 import { MM_CALLS } from "./mm.ts";
 import { PATH_CALLS } from "./path.ts";
 import { POLL_CALLS } from "./poll.ts";
 import { PROC_CALLS } from "./proc.ts";
+import { SCHED_CALLS } from "./sched.ts";
 import { SIGNAL_CALLS } from "./signal.ts";
 import { SOCKET_CALLS } from "./socket.ts";
 import { TIME_CALLS } from "./time.ts";
 
-const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS];
+const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS,
+  LIMIT_CALLS, SCHED_CALLS];
 const NR_MAX = 512;
 
 /** Indexed by number; a hole answers ENOSYS. */

@@ -1,9 +1,9 @@
 // System calls about time. CLOCK_MONOTONIC is the virtual clock; CLOCK_REALTIME is it plus an offset.
-import { EFAULT, EINTR, EINVAL, EOPNOTSUPP, EPERM, ERESTART, ETIMEDOUT } from "../lib/errno.ts";
+import { EFAULT, EINTR, EINVAL, EPERM, ERESTART, ETIMEDOUT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { cpuNs, itimerOf, type ProcTimer, timerCreate, timerDelete, timerOf } from "../kern/itimer.ts";
+import { cpuNs, itimerOf, ProcTimer, timerCreate, timerDelete, timerOf } from "../kern/itimer.ts";
 import type { Kern } from "../kern/kern.ts";
-import type { Thread } from "../kern/proc.ts";
+import type { Process, Thread } from "../kern/proc.ts";
 import { SIGALRM } from "../kern/sigset.ts";
 import { RESTART_NOHAND } from "../kern/trap.ts";
 import { NS, nsecOf, putTimespec, putTimeval, secOf, timespecAt, timespecBytes, timevalAt } from "./abi.ts";
@@ -24,26 +24,23 @@ function readClock(k: Kern, t: Thread, id: number): ClockTime | null {
     const now = k.now();
     return { sec: secOf(now) + (isReal(id) ? k.epochSec : 0), nsec: nsecOf(now) };
   }
-  const ns = cpuClock(k, t, id);
-  return ns < 0 ? null : { sec: secOf(ns), nsec: nsecOf(ns) };
+  const of = cpuMeter(k, t, id);
+  if (!of) return null;
+  const ns = cpuNs(k, of, id < 0 && (id & 3) === CPUCLOCK_VIRT);
+  return { sec: secOf(ns), nsec: nsecOf(ns) };
 }
 
-/** ns of a CPU-time clock, -1: no such clock. Negative ids name processes and threads (pthread_getcpuclockid). */
-function cpuClock(k: Kern, t: Thread, id: number): number {
-  if (id === CLOCK_PROCESS) return cpuNs(k, t.proc);
-  if (id === CLOCK_THREAD) {
-    k.sched.charge();
-    return t.usedNs;
-  }
-  if (id >= 0) return -1;
-  const pid = ~(id >> 3), isThread = (id & 4) !== 0;
-  if (isThread) {
-    const o = pid === 0 ? t : k.threads.get(pid);
-    k.sched.charge();
-    return o ? o.usedNs : -1;
-  }
-  const p = pid === 0 ? t.proc : k.procs.get(pid);
-  return p ? cpuNs(k, p) : -1;
+const CPUCLOCK_VIRT = 1, CPUCLOCK_MAX = 3, CPUCLOCK_PERTHREAD = 4;
+
+/** Whose CPU time a clock tells, or null. Negative ids name processes, and threads of the caller's (pthread_getcpuclockid). */
+function cpuMeter(k: Kern, t: Thread, id: number): Process | Thread | null {
+  if (id === CLOCK_PROCESS) return t.proc;
+  if (id === CLOCK_THREAD) return t;
+  if (id >= 0 || (id & 3) === CPUCLOCK_MAX) return null;
+  const pid = ~(id >> 3), isThread = (id & CPUCLOCK_PERTHREAD) !== 0;
+  if (!isThread) return pid === 0 ? t.proc : k.procs.get(pid) ?? null;
+  const o = pid === 0 ? t : k.threads.get(pid);
+  return o?.proc === t.proc ? o : null;
 }
 
 function clockGettimeFast(k: Kern, t: Thread): number {
@@ -96,12 +93,27 @@ export function* sleepUntil(k: Kern, t: Thread, untilNs: number, tag: string): K
   return 0;
 }
 
+/** Until a process or another thread has run for so long. */
+function* cpuSleep(k: Kern, t: Thread, id: number, isAbs: boolean, ns: number, remVa: number): KGen<number> {
+  const meter = cpuMeter(k, t, id), chan = {};
+  if (!meter || meter === t) return -EINVAL;
+  const tm = new ProcTimer(k, () => cpuNs(k, meter), () => k.ctx.wakeup(chan), meter);
+  const until = isAbs ? ns : Number.isNaN(t.restartDeadline) ? tm.clock() + ns : t.restartDeadline;
+  if (!isAbs) t.restartDeadline = until;
+  if (tm.clock() >= until) return 0;
+  tm.set(until, 0);
+  const err = yield* k.ctx.sleep(chan, "nanosleep", { interruptible: true }), left = Math.max(0, until - tm.clock());
+  tm.set(Infinity, 0);
+  if (err >= 0 || isAbs || remVa === 0) return err;
+  return (yield* putBytes(k, t, remVa, timespecBytes(left))) < 0 ? -EFAULT : err;
+}
+
 function* nanosleep(k: Kern, t: Thread, id: number, flags: number, reqVa: number, remVa: number): KGen<number> {
   const d = yield* getView(k, t, reqVa, 16);
   if (typeof d === "number") return d;
   const ns = timespecAt(d, 0), isAbs = (flags & TIMER_ABSTIME) !== 0;
-  if (ns < 0 || (!isReal(id) && !isMonotonic(id) && id !== CLOCK_PROCESS)) return -EINVAL;
-  if (id === CLOCK_PROCESS) return -EOPNOTSUPP;
+  if (ns < 0) return ns;
+  if (!isReal(id) && !isMonotonic(id)) return yield* cpuSleep(k, t, id, isAbs, ns, remVa);
   const until = isAbs ? ns - (isReal(id) ? k.epochSec * NS : 0) : k.now() + ns;
   const err = yield* sleepUntil(k, t, until, "nanosleep");
   if (err === -EINTR && !isAbs && remVa !== 0) {
@@ -161,7 +173,7 @@ const SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD_ID = 4;
 function* timerCreateCall(k: Kern, t: Thread): KGen<number> {
   const id = intOf(t, 0), evVa = argUOf(t, 1), p = t.proc;
   if (!readClock(k, t, id)) return -EINVAL;
-  const clock = isReal(id) || isMonotonic(id) ? (): number => k.now() : (): number => cpuClock(k, p.threads[0] ?? t, id);
+  const meter = isReal(id) || isMonotonic(id) ? null : cpuMeter(k, t, id);
   let notify = { sig: SIGALRM, thread: null as Thread | null, valueLo: 0, valueHi: 0 };
   if (evVa !== 0) {
     const d = yield* getView(k, t, evVa, 64);
@@ -171,11 +183,11 @@ function* timerCreateCall(k: Kern, t: Thread): KGen<number> {
     if (kind === SIGEV_THREAD_ID && thread?.proc !== p) return -EINVAL;
     notify = { sig: kind === SIGEV_NONE ? 0 : sig, thread, valueLo: d.getInt32(0, true), valueHi: d.getInt32(4, true) };
   }
-  const timer = timerCreate(k, p, id, clock, notify);
+  const timer = timerCreate(k, p, id, meter, notify);
   if (timer < 0) return timer;
   if (evVa === 0) notify.valueLo = timer;
   const err = yield* putInt(k, t, argUOf(t, 2), timer);
-  if (err < 0) timerDelete(k, p, timer);
+  if (err < 0) timerDelete(p, timer);
   return err;
 }
 
@@ -226,5 +238,5 @@ export const TIME_CALLS: readonly Row[] = [
   slow(153, "times", "x", times), slow(103, "setitimer", "dxx", setitimer), slow(102, "getitimer", "dx", getitimer),
   slow(107, "timer_create", "dxx", timerCreateCall), slow(110, "timer_settime", "dxxx", timerSettime), slow(108, "timer_gettime", "dx", timerGettime),
   fast(109, "timer_getoverrun", "d", (_k, t) => timerOf(t.proc, intOf(t, 0))?.timer.overrun ?? -EINVAL),
-  fast(111, "timer_delete", "d", (k, t) => timerDelete(k, t.proc, intOf(t, 0))),
+  fast(111, "timer_delete", "d", (_k, t) => timerDelete(t.proc, intOf(t, 0))),
 ];

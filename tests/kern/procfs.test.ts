@@ -83,7 +83,7 @@ test("stat: 52 fields in one line; the name stays in its brackets whatever it is
   box.mapUser(4);
   box.poke(USER_VA, Uint8Array.of(1));
   Object.assign(me.usage, { userNs: 12.34e9, sysNs: 0.019e9 });
-  me.nice = 5;
+  me.mainThread.sched.nice = 5;
   const line = box.text("/proc/self/stat"), m = /^(\d+) \((.*)\) (.*)\n$/s.exec(line)!, f = m[3]!.split(" ");
   assert.equal([m[1], m[2], f.length], [String(me.pid), "a) R 9", 50]);
   assert.ok(f.slice(1).every((v) => /^-?\d+$/.test(v)));
