@@ -77,6 +77,6 @@ export class Symbols {
 export function areaName(p: Process, e: VmMapEntry): string {
   const { vmspace } = p;
   if (e.start === SIGCODE_VA) return "[vdso]";
-  if (e.end === vmspace.stackTop) return "[stack]";
+  if (e.end === vmspace.stackTop || (vmspace.map.stack && e.start >= vmspace.map.stack.start && e.end < vmspace.stackTop)) return "[stack]";
   return e.start >= vmspace.brkBase && e.end <= Math.ceil(vmspace.brkEnd / 4096) * 4096 && vmspace.brkEnd > vmspace.brkBase ? "[heap]" : "";
 }

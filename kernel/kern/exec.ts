@@ -11,7 +11,8 @@ import { uaoCreate } from "../uvm/aobj.ts";
 import { uvmMap } from "../uvm/mmap.ts";
 import { uvmMapProtect } from "../uvm/mapops.ts";
 import { copyout, copyzero, latin1, Uio, UIO_READ } from "../uvm/uio.ts";
-import { uvmMapStack, uvmspaceExec, type Vmspace } from "../uvm/vmspace.ts";
+import { uvmMapStack } from "../uvm/stack.ts";
+import { uvmspaceExec, type Vmspace } from "../uvm/vmspace.ts";
 import { uvnMarkExec } from "../uvm/vnode.ts";
 import { namei } from "../vfs/namei.ts";
 import { MNT_NOEXEC } from "../vfs/mount.ts";
@@ -26,14 +27,15 @@ import { dropTimers } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import { type Process, setText, type Thread } from "./proc.ts";
 import { NO_RSEQ } from "./rseq.ts";
-import { RLIMIT_STACK } from "./rlimit.ts";
+import { RLIMIT_AS, RLIMIT_STACK } from "./rlimit.ts";
 import { setReg, SIGCODE, SIGCODE_VA } from "./sigframe.ts";
 import { AltStack, SIGKILL, SigActions } from "./sigset.ts";
 
 const PAGE = 4096, PIE_BASE = 0x2aaaaaa000, INTERP_BASE = 0x3000000000, MAX_SCRIPTS = 4, HEAD_BYTES = 4096, MAX_INTERP = 256;
 /** argv and envp with their pointers may use a quarter of the stack. */
 const ARG_BYTES_MAX = 2 << 20;
-const STACK_MAX = 64 << 20, GUARD_BYTES = 256 * PAGE;
+/** Arguments are always given this much. */
+const STACK_MIN = 32 * PAGE;
 
 export interface ExecRequest {
   /** As given: AT_EXECFN, and relative to the working directory. */
@@ -250,13 +252,10 @@ function* mapSegment(k: Kern, vm: Vmspace, v: Vnode, s: Segment, va: number): KG
 }
 
 function* mapStack(k: Kern, p: Process, vm: Vmspace, image: Image): KGen<number> {
-  const limit = p.limits.get(RLIMIT_STACK), size = Math.max(Math.ceil(Math.min(limit, STACK_MAX) / PAGE) * PAGE, 32 * PAGE);
   const gnu = image.segments.find((s) => s.type === PT_GNU_STACK), prot = PROT_READ | PROT_WRITE | (gnu ? gnu.prot & PROT_EXEC : 0);
-  const err = yield* uvmMapStack(vm, SIGCODE_VA, limit === Infinity ? 8 << 20 : size, prot);
-  if (err < 0) return err;
-  const guard = vm.stackTop - vm.stackSize - GUARD_BYTES;
-  const r = yield* uvmMap(vm.map, { va: guard, fixed: true, noReplace: true, size: GUARD_BYTES, prot: 0, maxprot: 0, copyOnWrite: true, noMerge: true });
-  return r < 0 ? r : yield* mapSigcode(k, vm);
+  const err = yield* uvmMapStack(vm, SIGCODE_VA, Math.max(p.limits.get(RLIMIT_STACK), STACK_MIN), prot);
+  vm.map.sizeLimit = p.limits.get(RLIMIT_AS);
+  return err < 0 ? err : yield* mapSigcode(k, vm);
 }
 
 /** The page of the signal return instructions: one for all processes, filled by the first. */

@@ -243,7 +243,7 @@ interface Sizes { vsize: number; rss: number; text: number; data: number; stack:
 
 function sizesOf(p: Process): Sizes {
   if (p.isZombie) return { vsize: 0, rss: 0, text: 0, data: 0, stack: 0 };
-  const { map } = p.vmspace, s = { vsize: map.size, rss: map.pmap.residentCount, text: 0, data: 0, stack: p.vmspace.stackSize };
+  const { map } = p.vmspace, s = { vsize: map.size, rss: map.pmap.residentCount, text: 0, data: 0, stack: map.stack ? map.stack.top - map.stack.start : 0 };
   for (let e = map.header.next; e !== map.header; e = e.next) {
     if ((e.protection & 4) !== 0) s.text += e.end - e.start;
     else if ((e.protection & 2) !== 0) s.data += e.end - e.start;

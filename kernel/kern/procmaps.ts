@@ -17,7 +17,7 @@ function nameOf(k: Kern, p: Process, e: VmMapEntry): string {
   const { vmspace } = p, v = vnodeOf(e.object);
   if (v) return k.pathOfVnode(v);
   if (e.start === SIGCODE_VA) return "[vdso]";
-  if (e.end === vmspace.stackTop) return "[stack]";
+  if (e.end === vmspace.stackTop || (vmspace.map.stack && e.start >= vmspace.map.stack.start && e.end < vmspace.stackTop)) return "[stack]";
   if (e.start >= vmspace.brkBase && e.end <= Math.ceil(vmspace.brkEnd / 4096) * 4096 && vmspace.brkEnd > vmspace.brkBase) return "[heap]";
   return e.object?.kind === UO_AOBJ ? "/dev/zero (deleted)" : "";
 }

@@ -3,6 +3,8 @@
 import { EFBIG, EINVAL, EPERM, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_WRITE } from "../hal/prot.ts";
+import type { VmMapEntry } from "../uvm/mapentry.ts";
+import { uvmStackLimit } from "../uvm/stack.ts";
 import type { Uio } from "../uvm/uio.ts";
 import type { Vmspace } from "../uvm/vmspace.ts";
 import { type Vnode, VREG } from "../vfs/vnode.ts";
@@ -11,7 +13,7 @@ import { O_APPEND, type OpenFile } from "../kern/file.ts";
 import { armCpuLimit } from "../kern/itimer.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Process, Thread } from "../kern/proc.ts";
-import { NLIMITS, RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE } from "../kern/rlimit.ts";
+import { NLIMITS, RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_STACK } from "../kern/rlimit.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGXFSZ } from "../kern/sigset.ts";
 import { argUOf, getView, intOf, put64, putBytes, type Row, slow, u64At } from "./args.ts";
@@ -41,6 +43,8 @@ function* prlimit(k: Kern, t: Thread, p: Process | null, which: number, newVa: n
     if (hard > limits.hard[which]! && !t.proc.cred.isRoot) return -EPERM;
     limits.set(which, soft, hard);
     if (which === RLIMIT_CPU) armCpuLimit(k, p);
+    if (which === RLIMIT_STACK) uvmStackLimit(p.vmspace, soft);
+    if (which === RLIMIT_AS) p.vmspace.map.sizeLimit = soft;
   }
   return oldVa === 0 ? 0 : yield* putBytes(k, t, oldVa, new Uint8Array(old.buffer));
 }
@@ -72,11 +76,13 @@ export function mayResize(k: Kern, t: Thread, v: Vnode | null, size: number): nu
 
 // ---- RLIMIT_AS, RLIMIT_DATA ----------------------------------------------------------------------------------------
 
+const isStack = (vm: Vmspace, e: VmMapEntry): boolean => vm.map.stack !== null && e.start >= vm.map.stack.start && e.end <= vm.stackTop;
+
 /** Private memory that may be written, without the stack: what RLIMIT_DATA counts. */
 export function dataBytes(vm: Vmspace): number {
   let n = 0;
   const { header } = vm.map;
-  for (let e = header.next; e !== header; e = e.next) if (e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0 && e.end !== vm.stackTop) n += e.end - e.start;
+  for (let e = header.next; e !== header; e = e.next) if (e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0 && !isStack(vm, e)) n += e.end - e.start;
   return n;
 }
 

@@ -18,6 +18,7 @@ import type { VmMap } from "./map.ts";
 import { ADV_RANDOM, ADV_SEQUENTIAL, type VmMapEntry } from "./mapentry.ts";
 import { PGO_DONTCARE, type UvmObject } from "./object.ts";
 import { PAGE_SIZE, PG_BUSY, PG_CLEAN, PG_FAKE, PG_RDONLY, PGA_ZERO } from "./page.ts";
+import { isStackRoom } from "./stack.ts";
 import type { Uvm } from "./uvm.ts";
 
 /** Most pages a fault looks at. */
@@ -106,7 +107,7 @@ function fastPass(f: FaultInfo): number {
   const { map } = f;
   if (!map.lock.tryRead()) return -ERESTART;
   const entry = map.lookup(f.va);
-  let r = -EFAULT;
+  let r = isStackRoom(map, f.va) ? -ERESTART : -EFAULT;
   if (entry) {
     f.entry = entry;
     r = entry.wiredCount > 0 ? -ERESTART : faultCheck(f);

@@ -14,6 +14,7 @@ import { loanbreakAnon, loanbreakObject } from "./loanbreak.ts";
 import type { VmMap } from "./map.ts";
 import { ADV_SEQUENTIAL } from "./mapentry.ts";
 import { PGO_DEACTIVATE, PGO_DONTCARE, PGO_SYNCIO, type UvmObject } from "./object.ts";
+import { isStackRoom, uvmGrowStack } from "./stack.ts";
 import { PAGE_SIZE, PG_BUSY, PG_CLEAN, PG_RELEASED } from "./page.ts";
 import { uvmReclaimable, uvmWait } from "./pdaemon.ts";
 
@@ -53,7 +54,7 @@ function* faultOnce(f: FaultInfo): KGen<number> {
   const entry = map.lookup(f.va);
   if (!entry) {
     map.unlock();
-    return -EFAULT;
+    return isStackRoom(map, f.va) && (yield* uvmGrowStack(map, f.va)) === 0 ? -ERESTART : -EFAULT;
   }
   f.entry = entry;
   f.timestamp = map.timestamp;

@@ -12,6 +12,7 @@ import type { Pmap } from "../hal/pmap.ts";
 import { VmMapEntry } from "./mapentry.ts";
 import { MapTree } from "./maptree.ts";
 import { PAGE_SIZE } from "./page.ts";
+import type { StackArea } from "./stack.ts";
 import type { Uvm } from "./uvm.ts";
 
 /** flags */
@@ -32,6 +33,14 @@ export class VmMap {
   /** [lock] the thread that wires a range */
   busy: KThread | null = null;
   flags: number;
+  /** [lock] The stack, of a process's map. */
+  stack: StackArea | null = null;
+  /** Where a search for room begins; above it only when there is none below. */
+  searchTop: number;
+  /** Most bytes that may be mapped (RLIMIT_AS), for the stack: whoever maps asks by himself. */
+  sizeLimit = Infinity;
+  /** [lock] Most bytes that were mapped. */
+  sizePeak = 0;
   /** The entry last found. Only a hint. */
   private hint: VmMapEntry;
 
@@ -40,6 +49,7 @@ export class VmMap {
     this.pmap = pmap;
     this.min = min;
     this.max = max;
+    this.searchTop = max;
     this.flags = flags;
     this.lock = new KRwLock(uvm.ctx, "map");
     this.tree = new MapTree(min, max);
@@ -124,7 +134,12 @@ export class VmMap {
     KASSERT(e.start < e.end && e.start >= this.min && e.end <= this.max, "map entry outside the map");
     KASSERT(e.start % PAGE_SIZE === 0 && e.end % PAGE_SIZE === 0, "map entry is not page aligned");
     this.tree.insertAfter(this.tree.floor(e.start), e);
-    this.size += e.end - e.start;
+    this.grew(e.end - e.start);
+  }
+
+  private grew(by: number): void {
+    this.size += by;
+    if (this.size > this.sizePeak) this.sizePeak = this.size;
   }
 
   /** Unlinks an entry; its prev and next still tell where it was. => write-locked */
@@ -136,14 +151,14 @@ export class VmMap {
 
   /** Moves an entry's end. => write-locked; the new range is free */
   setEnd(e: VmMapEntry, end: number): void {
-    this.size += end - e.end;
+    this.grew(end - e.end);
     e.end = end;
     this.tree.resized(e);
   }
 
   /** Moves an entry's start down or up, not past a neighbour. => write-locked */
   setStart(e: VmMapEntry, start: number): void {
-    this.size += e.start - start;
+    this.grew(e.start - start);
     e.start = start;
     this.tree.resized(e.prev);
   }

@@ -68,9 +68,9 @@ export function* uvmMap(map: VmMap, req: MapRequest): KGen<number> {
   const wire = (map.flags & MAP_WIREFUTURE) !== 0 && req.prot !== 0;
   map.unlock();
   yield* unmapDetach(dead);
-  if (!wire) return va;
-  const err = yield* uvmMapPageable(map, va, va + size, { wire: true });
-  return err < 0 ? err : va;
+  // What cannot be wired (the end of a file, no memory left) is mapped all the same: the caller asked its limits before.
+  if (wire) yield* uvmMapPageable(map, va, va + size, { wire: true });
+  return va;
 }
 
 const NO_SPACE = -1;
@@ -81,7 +81,9 @@ export function uvmMapFindspace(map: VmMap, hint: number, size: number): number 
     const va = Math.floor(hint / PAGE_SIZE) * PAGE_SIZE;
     if (va >= map.min && va + size <= map.max && map.isFree(va, va + size)) return va;
   }
-  return map.min < 0 ? map.tree.findAbove(map.min, size) : map.tree.findBelow(map.max, size);
+  if (map.min < 0) return map.tree.findAbove(map.min, size);
+  const va = map.tree.findBelow(map.searchTop, size);
+  return va < 0 && map.searchTop < map.max ? map.tree.findBelow(map.max, size) : va;
 }
 
 /** The entry for [va, va + size), or a neighbour made longer. => map write-locked; range free */
@@ -128,7 +130,7 @@ function extendPrev(map: VmMap, e: VmMapEntry): boolean {
 }
 
 /** Makes the entry after longer instead. => map write-locked */
-function extendNext(map: VmMap, e: VmMapEntry): boolean {
+export function extendNext(map: VmMap, e: VmMapEntry): boolean {
   const n = map.tree.floor(e.start).next;
   if (n === map.header || n.start !== e.end || !canJoin(map, n, e)) return false;
   if (n.amap) {

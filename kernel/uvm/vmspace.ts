@@ -27,9 +27,8 @@ export class Vmspace {
   brkEnd = 0;
   /** Most bytes the break may grow to: RLIMIT_DATA. */
   brkLimit = Infinity;
-  /** The stack's reservation: [stackTop - stackSize, stackTop). */
+  /** Where the stack ends (stack.ts). */
   stackTop = 0;
-  stackSize = 0;
 
   constructor(map: VmMap) {
     this.map = map;
@@ -78,7 +77,9 @@ export function* uvmspaceExec(vm: Vmspace, min = VM_MIN_USER, max = VM_MAX_USER)
   if (vm.refs === 1 && map.min === min && map.max === max) {
     map.flags &= ~MAP_WIREFUTURE;
     yield* unmapAll(map);
-    vm.brkBase = vm.brkEnd = vm.stackTop = vm.stackSize = 0;
+    vm.brkBase = vm.brkEnd = vm.stackTop = map.sizePeak = 0;
+    map.stack = null;
+    map.searchTop = max;
     return vm;
   }
   const neu = uvmspaceAlloc(map.uvm, min, max);
@@ -98,8 +99,10 @@ export function* uvmspaceFork(vm: Vmspace): KGen<Vmspace | number> {
   child.brkEnd = vm.brkEnd;
   child.brkLimit = vm.brkLimit;
   child.stackTop = vm.stackTop;
-  child.stackSize = vm.stackSize;
   yield* map.lockWrite();
+  child.map.stack = map.stack ? { ...map.stack } : null;
+  child.map.searchTop = map.searchTop;
+  child.map.sizeLimit = map.sizeLimit;
   // Nobody can reach the child's map, so its lock is free; holding it keeps the contracts of what is called.
   KASSERT(child.map.lock.tryWrite(), "the lock of a new map is held");
   let err = 0;
@@ -182,13 +185,4 @@ export function* uvmBrk(vm: Vmspace, end: number): KGen<number> {
   } else if (to < from) yield* uvmUnmap(map, to, from);
   vm.brkEnd = end;
   return end;
-}
-
-/** Reserves the stack below `top`. Its pages come by faults inside the reservation. => sizes page aligned; may sleep; 0 or -errno */
-export function* uvmMapStack(vm: Vmspace, top: number, size: number, prot: number): KGen<number> {
-  const r = yield* uvmMap(vm.map, { va: top - size, fixed: true, noReplace: true, size, prot, maxprot: 7, copyOnWrite: true, noMerge: true });
-  if (r < 0) return r;
-  vm.stackTop = top;
-  vm.stackSize = size;
-  return 0;
 }

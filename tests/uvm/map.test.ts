@@ -9,7 +9,8 @@ import { uvmMap } from "../../kernel/uvm/mmap.ts";
 import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO } from "../../kernel/uvm/object.ts";
 import { PRIV_KMEM } from "../../kernel/uvm/page.ts";
 import { uvmUnmap } from "../../kernel/uvm/unmap.ts";
-import { uvmMapStack, VM_MAX_USER } from "../../kernel/uvm/vmspace.ts";
+import { uvmGrowStack, uvmMapStack, uvmStackLimit } from "../../kernel/uvm/stack.ts";
+import { VM_MAX_USER } from "../../kernel/uvm/vmspace.ts";
 import { bootVm, PAGE, R, RW, X } from "../helpers/bootvm.ts";
 import { assert, suite } from "../helpers/suite.ts";
 import { TestFile } from "../helpers/testfile.ts";
@@ -186,13 +187,38 @@ test("mincore tells what is resident, of files and of private memory", () => {
   t.check();
 });
 
-test("the stack's reservation is touched anywhere and costs what is touched", () => {
+test("the stack grows to where it is touched, as far as its limit, and costs what is touched", () => {
   const t = bootVm(), vm = t.space(), top = VM_MAX_USER, size = 2048 * PAGE;
   assert.is(t.run(uvmMapStack(vm, top, size, RW)), 0);
   for (let i = 1; i <= 40; i++) t.store(vm, top - i * PAGE, i);
   assert.is(t.exp.anonpages, 40);
   assert.ok(vm.map.nentries <= 2, "chunks join as the stack grows down");
+  t.store(vm, top - size, 1);
+  assert.equal([vm.map.stack!.start, vm.map.size, t.exp.anonpages], [top - size, size, 41]);
   assert.is(t.load(vm, top - size - PAGE), -EFAULT);
+  t.check();
+});
+
+test("the stack keeps a gap to what a program mapped below it; limits move while it runs, and a fork has its own", () => {
+  const t = bootVm(), vm = t.space(), top = VM_MAX_USER, MB = 256 * PAGE;
+  t.run(uvmMapStack(vm, top, 8 * MB, RW));
+  assert.is(t.run(uvmMap(vm.map, { va: 0, size: MB, prot: RW, maxprot: 7, copyOnWrite: true })), top - 128 * MB - MB, "mappings leave it room");
+  t.map(vm, top - 4 * MB, 1);
+  t.store(vm, top - 2 * MB, 1);
+  assert.is(t.store(vm, top - 3 * MB, 1), -EFAULT, "nearer than the gap");
+  t.store(vm, top - 4 * MB, 1);
+  t.unmap(vm, top - 4 * MB, 1);
+  uvmStackLimit(vm, 3 * MB);
+  assert.is(t.store(vm, top - 3 * MB - PAGE, 1), -EFAULT, "lowered");
+  const child = t.fork(vm);
+  uvmStackLimit(child, 16 * MB);
+  t.store(child, top - 12 * MB, 1);
+  t.store(vm, top - 3 * MB, 1);
+  assert.equal([vm.map.stack!.start, child.map.stack!.start], [top - 3 * MB, top - 12 * MB]);
+  assert.is(t.run(uvmGrowStack(vm.map, top - PAGE)), 0, "another thread was faster");
+  vm.map.sizeLimit = vm.map.size;
+  uvmStackLimit(vm, 16 * MB);
+  assert.is(t.store(vm, top - 3 * MB - PAGE, 1), -EFAULT, "RLIMIT_AS");
   t.check();
 });
 
