@@ -2,7 +2,7 @@
 //
 //   post ─► process or thread queue ─► thread picked, ast set, sleep interrupted
 //   userAst (before user mode) ─► ignore | stop | end the process | a frame on the user's stack (sigframe.ts)
-import { EINTR } from "../lib/errno.ts";
+import { EAGAIN, EINTR } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { exitProcess, exitThread } from "./exit.ts";
 import type { Kern } from "./kern.ts";
@@ -12,8 +12,9 @@ import { rseqInterrupted } from "./rseq.ts";
 import { RLIMIT_SIGPENDING } from "./rlimit.ts";
 import { sendSignalFrame } from "./sigframe.ts";
 import {
-  CLD_CONTINUED, CLD_STOPPED, isStopSignal, SA_NOCLDSTOP, SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SIGABRT, SIGBUS, SIGCHLD, SIGCONT,
-  SIGFPE, SIGILL, SIGKILL, type SigInfo, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGXCPU, SIGXFSZ, UNBLOCKABLE,
+  CLD_CONTINUED, CLD_STOPPED, isStopSignal, SA_NOCLDSTOP, SA_NODEFER, SA_RESETHAND, SA_RESTART, SI_TIMER, SI_USER, SIG_DFL, SIG_IGN, SIGABRT, SIGBUS,
+  SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGKILL, type SigInfo, SIGQUIT, SIGRTMIN, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGXCPU,
+  SIGXFSZ, UNBLOCKABLE,
 } from "./sigset.ts";
 import { RESTART_NOHAND, RESTART_SA, setResult } from "./trap.ts";
 
@@ -23,14 +24,35 @@ export const CORE_SIGNALS: readonly number[] = [SIGQUIT, SIGILL, SIGTRAP, SIGABR
 
 // ---- posting -------------------------------------------------------------------------------------------------------
 
-/** Sends a signal to a process: some thread of it will take it. */
-export function psignal(k: Kern, p: Process, info: SigInfo): void {
-  if (p.isZombie || p.isExiting) return;
+/** Signals that wait for processes of a user: what RLIMIT_SIGPENDING counts. */
+export function signalsQueued(k: Kern, uid: number): number {
+  let n = 0;
+  for (const p of k.procs.values()) if (p.cred.uid === uid) n += p.threads.reduce((sum, t) => sum + t.pending.infos.length, p.pending.infos.length);
+  return n;
+}
+
+/** Is there room for one more? Standard signals, and those of timers, have theirs always; kill(2)'s go without waiting twice. */
+function hasRoom(k: Kern, p: Process, info: SigInfo): boolean {
+  return info.sig < SIGRTMIN || info.code === SI_TIMER || signalsQueued(k, p.cred.uid) < p.limits.get(RLIMIT_SIGPENDING);
+}
+
+/** Sends a signal to a process: some thread of it will take it. => 0; -EAGAIN: RLIMIT_SIGPENDING */
+export function psignal(k: Kern, p: Process, info: SigInfo): number {
+  if (p.isZombie || p.isExiting) return 0;
+  if (!hasRoom(k, p, info)) {
+    if (info.code !== SI_USER) return -EAGAIN;
+    if (p.pending.set.has(info.sig)) return 0;
+  }
+  postToProcess(k, p, info);
+  return 0;
+}
+
+function postToProcess(k: Kern, p: Process, info: SigInfo): void {
   jobControlSideEffects(k, p, info.sig);
   const blockedByAll = p.threads.every((t) => t.sigmask.has(info.sig) && !t.waitSet?.has(info.sig));
   if (p.actions.isIgnored(info.sig) && !p.threads.some((t) => t.sigmask.has(info.sig))) return;
   if (p.pid === 1 && info.sig !== SIGCHLD && p.actions.of(info.sig).handler === SIG_DFL && info.sig !== SIGKILL) return;
-  if (!p.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  if (!p.pending.post(info)) return;
   k.signalPosted();
   k.traced("signal", () => `[${p.pid}] ${p.comm}: signal ${info.sig} code ${info.code} sent`);
   if (info.sig === SIGKILL) {
@@ -42,15 +64,17 @@ export function psignal(k: Kern, p: Process, info: SigInfo): void {
   if (t) notify(k, t, false);
 }
 
-/** Sends a signal to one thread. */
-export function tsignal(k: Kern, t: Thread, info: SigInfo): void {
+/** Sends a signal to one thread. => as psignal */
+export function tsignal(k: Kern, t: Thread, info: SigInfo): number {
   const p = t.proc;
-  if (p.isZombie || p.isExiting || t.isDead) return;
+  if (p.isZombie || p.isExiting || t.isDead) return 0;
+  if (!hasRoom(k, p, info)) return -EAGAIN;
   jobControlSideEffects(k, p, info.sig);
-  if (p.actions.isIgnored(info.sig) && !t.sigmask.has(info.sig)) return;
-  if (!t.pending.post(info, p.limits.get(RLIMIT_SIGPENDING))) return;
+  if (p.actions.isIgnored(info.sig) && !t.sigmask.has(info.sig)) return 0;
+  if (!t.pending.post(info)) return 0;
   k.signalPosted();
   if (!t.sigmask.has(info.sig) || t.waitSet?.has(info.sig) || info.sig === SIGKILL) notify(k, t, info.sig === SIGKILL);
+  return 0;
 }
 
 /** Sends a signal to every member of a group. */
@@ -66,7 +90,7 @@ export function trapSignal(k: Kern, t: Thread, info: SigInfo): void {
     t.sigmask.remove(info.sig);
   }
   t.pending.discard(info.sig);
-  t.pending.post(info, Infinity);
+  t.pending.post(info);
   t.ast |= AST_SIGNAL;
   k.traced("signal", () => `[${t.tid}] ${p.comm}: signal ${info.sig} code ${info.code} addr 0x${(info.addr ?? 0).toString(16)} pc 0x${k.sched.getPc(t).toString(16)}`);
 }

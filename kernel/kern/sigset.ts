@@ -124,10 +124,9 @@ export class SigQueue {
   readonly set = new SigSet();
   readonly infos: SigInfo[] = [];
 
-  /** => false: it was pending already, or (real-time) the queue is full */
-  post(info: SigInfo, limit: number): boolean {
+  /** => false: it was pending already */
+  post(info: SigInfo): boolean {
     if (info.sig < SIGRTMIN && this.set.has(info.sig)) return false;
-    if (info.sig >= SIGRTMIN && this.infos.length >= limit) return false;
     this.set.add(info.sig);
     this.infos.push(info);
     return true;

@@ -86,12 +86,13 @@ export function dataBytes(vm: Vmspace): number {
   return n;
 }
 
-/** May so many bytes more be mapped? `isData`: private and writable. */
-export function mayMap(t: Thread, size: number, isData: boolean): boolean {
+/** May so many bytes more be mapped? `isData`: private and writable. `becomes`: what is mapped already, and becomes that. */
+export function mayMap(t: Thread, size: number, isData: boolean, becomes = 0): boolean {
   const { limits, vmspace } = t.proc, data = limits.get(RLIMIT_DATA);
-  if (vmspace.map.size + size > limits.get(RLIMIT_AS)) return false;
+  if (size > 0 && vmspace.map.size + size > limits.get(RLIMIT_AS)) return false;
+  if (size + becomes <= 0) return true;
   // As Linux: a limit of 0 is taken for the hard one, for the sake of valgrind.
-  return !isData || data === Infinity || dataBytes(vmspace) + size <= (data === 0 ? limits.hard[RLIMIT_DATA]! : data);
+  return !isData || data === Infinity || dataBytes(vmspace) + size + becomes <= (data === 0 ? limits.hard[RLIMIT_DATA]! : data);
 }
 
 export const LIMIT_CALLS: readonly Row[] = [

@@ -6,6 +6,7 @@ import { uaoCreate } from "../uvm/aobj.ts";
 import { uvmMapClean, uvmMapDiscard } from "../uvm/mapclean.ts";
 import { ADV_NORMAL, ADV_RANDOM, ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../uvm/mapentry.ts";
 import { isMapped, uvmMapAdvise, uvmMapInherit, uvmMapProtect, uvmMapResident } from "../uvm/mapops.ts";
+import { MAP_WIREFUTURE, type VmMap } from "../uvm/map.ts";
 import { uvmMapPageable } from "../uvm/mapwire.ts";
 import { uvmMap } from "../uvm/mmap.ts";
 import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO, type UvmObject } from "../uvm/object.ts";
@@ -14,8 +15,10 @@ import { uvmFault } from "../uvm/faultslow.ts";
 import { uvmBrk } from "../uvm/vmspace.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
-import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../kern/rlimit.ts";
+import { RLIMIT_DATA } from "../kern/rlimit.ts";
 import { argOf, argUOf, fast, getBytes, intOf, putBytes, type Row, slow } from "./args.ts";
+import { mayMap } from "./limit.ts";
+import { mayMapLocked } from "./mlock.ts";
 
 const PAGE = 4096;
 const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_TYPE = 15, MAP_SHARED_VALIDATE = 3, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_LOCKED = 0x2000;
@@ -29,7 +32,9 @@ const isAligned = (n: number): boolean => n % PAGE === 0;
 
 function* brk(_k: Kern, t: Thread): KGen<number> {
   const vm = t.proc.vmspace;
+  const more = roundUp(argUOf(t, 0)) - roundUp(vm.brkEnd);
   vm.brkLimit = t.proc.limits.get(RLIMIT_DATA);
+  if (more > 0 && (!mayMap(t, more, true) || mayMapLocked(t, more, false) < 0)) return vm.brkEnd;
   return yield* uvmBrk(vm, argUOf(t, 0));
 }
 
@@ -58,9 +63,12 @@ function* mmap(k: Kern, t: Thread): KGen<number> {
   if (len === 0 || (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) || !isAligned(argOf(t, 5))) return -EINVAL;
   const size = roundUp(len), fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
   if (size > map.max - map.min) return -ENOMEM;
-  if (map.size + size > t.proc.limits.get(RLIMIT_AS)) return -ENOMEM;
   if (fixed && (!isAligned(hint))) return -EINVAL;
   if (fixed && !map.isRange(hint, hint + size)) return hint < map.min ? -EPERM : -ENOMEM;
+  const replaced = fixed && (flags & MAP_FIXED_NOREPLACE) === 0 ? mappedBytes(map, hint, hint + size) : 0;
+  if (!mayMap(t, size - replaced, type === MAP_PRIVATE && (prot & PROT_WRITE) !== 0)) return -ENOMEM;
+  const err = mayMapLocked(t, size, (flags & MAP_LOCKED) !== 0);
+  if (err < 0) return err;
   const b = yield* backingOf(k, t, size, prot & 7, flags);
   if (typeof b === "number") return b;
   const r = yield* uvmMap(map, {
@@ -71,8 +79,16 @@ function* mmap(k: Kern, t: Thread): KGen<number> {
     if (b.uobj) yield* b.uobj.pgops.detach(b.uobj);
     return r;
   }
-  if ((flags & (MAP_POPULATE | MAP_LOCKED)) !== 0 && (prot & 7) !== 0) yield* populate(k, t, r, size, prot & 7);
+  if ((flags & MAP_LOCKED) !== 0 && (prot & 7) !== 0 && (map.flags & MAP_WIREFUTURE) === 0) yield* uvmMapPageable(map, r, r + size, { wire: true });
+  else if ((flags & MAP_POPULATE) !== 0 && (prot & 7) !== 0) yield* populate(k, t, r, size, prot & 7);
   return r;
+}
+
+/** How much of a range is mapped. */
+function mappedBytes(map: VmMap, start: number, end: number): number {
+  let n = 0;
+  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) n += Math.min(e.end, end) - Math.max(e.start, start);
+  return n;
 }
 
 /** Touches every page; failures wait for the program's own faults. */
@@ -89,11 +105,21 @@ function* munmap(_k: Kern, t: Thread): KGen<number> {
   return to <= from ? 0 : yield* uvmUnmap(map, from, to);
 }
 
+/** Private memory of a range that may not be written yet. */
+function readOnlyBytes(map: VmMap, start: number, end: number): number {
+  let n = 0;
+  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) {
+    if (e.isCopyOnWrite && (e.protection & PROT_WRITE) === 0) n += Math.min(e.end, end) - Math.max(e.start, start);
+  }
+  return n;
+}
+
 function* mprotect(_k: Kern, t: Thread): KGen<number> {
   const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), prot = intOf(t, 2), { map } = t.proc.vmspace;
   if (!isAligned(va) || (prot & ~0x300000f) !== 0) return -EINVAL;
   if (size === 0) return 0;
   if (!map.isRange(va, va + size) || !isMapped(map, va, va + size)) return -ENOMEM;
+  if ((prot & PROT_WRITE) !== 0 && t.proc.limits.get(RLIMIT_DATA) !== Infinity && !mayMap(t, 0, true, readOnlyBytes(map, va, va + size))) return -ENOMEM;
   return yield* uvmMapProtect(map, va, va + size, prot & 7);
 }
 
@@ -130,23 +156,6 @@ function* msync(_k: Kern, t: Thread): KGen<number> {
   return (flags & MS_SYNC) !== 0 ? yield* uvmMapClean(map, va, va + size, PGO_CLEANIT | PGO_SYNCIO) : 0;
 }
 
-function* lockRange(_k: Kern, t: Thread): KGen<number> {
-  const va = Math.floor(argUOf(t, 0) / PAGE) * PAGE, end = roundUp(argUOf(t, 0) + argUOf(t, 1)), { map } = t.proc.vmspace;
-  if (end === va) return 0;
-  if (!map.isRange(va, end)) return -ENOMEM;
-  if (end - va > t.proc.limits.get(RLIMIT_MEMLOCK)) return t.proc.limits.get(RLIMIT_MEMLOCK) === 0 ? -EPERM : -ENOMEM;
-  const r = yield* uvmMapPageable(map, va, end, { wire: true });
-  return r === -EINVAL ? -ENOMEM : r === -EAGAIN ? -EAGAIN : r;
-}
-
-function* unlockRange(_k: Kern, t: Thread): KGen<number> {
-  const va = Math.floor(argUOf(t, 0) / PAGE) * PAGE, end = roundUp(argUOf(t, 0) + argUOf(t, 1)), { map } = t.proc.vmspace;
-  if (end === va) return 0;
-  if (!map.isRange(va, end) || !isMapped(map, va, end)) return -ENOMEM;
-  yield* uvmMapPageable(map, va, end, { wire: false });
-  return 0;
-}
-
 function* mincore(k: Kern, t: Thread): KGen<number> {
   const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), { map } = t.proc.vmspace;
   if (!isAligned(va)) return -EINVAL;
@@ -170,6 +179,8 @@ function* mremap(k: Kern, t: Thread): KGen<number> {
       if (size < oldSize) yield* uvmUnmap(map, va + size, va + oldSize);
       return va;
     }
+    if (!mayMap(t, size - oldSize, e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0)) return -ENOMEM;
+    if (e.wiredCount > 0 && mayMapLocked(t, size - oldSize, true) < 0) return -EAGAIN;
     const more = { va: va + oldSize, fixed: true, noReplace: true, size: size - oldSize, prot: e.protection, maxprot: e.maxProtection, inherit: e.inheritance };
     if (!e.object && va + oldSize <= map.max - more.size) {
       const r = yield* uvmMap(map, { ...more, copyOnWrite: true });
@@ -223,8 +234,6 @@ function* copyPages(k: Kern, t: Thread, from: number, to: number, size: number, 
 
 export const MM_CALLS: readonly Row[] = [
   slow(214, "brk", "x", brk), slow(215, "munmap", "xu", munmap), slow(216, "mremap", "xuuxx", mremap), slow(222, "mmap", "xuxxdu", mmap),
-  slow(226, "mprotect", "xux", mprotect), slow(227, "msync", "xux", msync), slow(228, "mlock", "xu", lockRange), slow(284, "mlock2", "xux", lockRange),
-  slow(229, "munlock", "xu", unlockRange), slow(232, "mincore", "xux", mincore), slow(233, "madvise", "xud", madvise),
-  fast(230, "mlockall", "x", (_k, t) => (intOf(t, 0) === 0 || (intOf(t, 0) & ~7) !== 0 ? -EINVAL : 0)), fast(231, "munlockall", "", () => 0),
+  slow(226, "mprotect", "xux", mprotect), slow(227, "msync", "xux", msync), slow(232, "mincore", "xux", mincore), slow(233, "madvise", "xud", madvise),
   fast(283, "membarrier", "dxd", (_k, t) => (intOf(t, 0) === 0 ? 0 : -EINVAL)),
 ];

@@ -214,8 +214,7 @@ function tgkill(k: Kern, t: Thread, tgid: number, tid: number, sig: number): num
   const to = k.threads.get(tid);
   if (!to || (tgid > 0 && to.proc.pid !== tgid)) return -ESRCH;
   if (!mayKill(t, to.proc, sig)) return -EPERM;
-  if (sig !== 0) tsignal(k, to, { sig, code: SI_TKILL, pid: t.proc.pid, uid: t.proc.cred.uid });
-  return 0;
+  return sig === 0 ? 0 : tsignal(k, to, { sig, code: SI_TKILL, pid: t.proc.pid, uid: t.proc.cred.uid });
 }
 
 /** rt_sigqueueinfo and rt_tgsigqueueinfo: the value is the caller's. */
@@ -229,9 +228,7 @@ function* sigqueue(k: Kern, t: Thread, tid: number, sig: number, va: number, isT
   if (!mayKill(t, to.proc, sig)) return -EPERM;
   if (sig === 0) return 0;
   const info = { sig, code: code || SI_QUEUE, pid: d.getInt32(16, true), uid: d.getInt32(20, true), valueLo: d.getInt32(24, true), valueHi: d.getInt32(28, true) };
-  if (isThread) tsignal(k, to, info);
-  else psignal(k, to.proc, info);
-  return 0;
+  return isThread ? tsignal(k, to, info) : psignal(k, to.proc, info);
 }
 
 export const SIGNAL_CALLS: readonly Row[] = [

@@ -6,6 +6,7 @@ import { EVENT_CALLS } from "./event.ts";
 import { FILE_CALLS } from "./file.ts";
 import { LIMIT_CALLS } from "./limit.ts";
 import { MISC_CALLS } from "./misc.ts";
+import { MLOCK_CALLS } from "./mlock.ts";
 import { MM_CALLS } from "./mm.ts";
 import { PATH_CALLS } from "./path.ts";
 import { POLL_CALLS } from "./poll.ts";
@@ -16,7 +17,7 @@ import { SOCKET_CALLS } from "./socket.ts";
 import { TIME_CALLS } from "./time.ts";
 
 const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS,
-  LIMIT_CALLS, SCHED_CALLS];
+  LIMIT_CALLS, SCHED_CALLS, MLOCK_CALLS];
 const NR_MAX = 512;
 
 /** Indexed by number; a hole answers ENOSYS. */

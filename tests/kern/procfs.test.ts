@@ -105,7 +105,7 @@ test("status: names, tabs and widths as ps and top parse them", () => {
   me.actions.of(SIGTERM).handler = 0x1000;
   me.actions.of(64).handler = 0x1000;
   t.sigmask.add(SIGUSR1);
-  me.pending.post({ sig: SIGUSR1, code: 0 }, 100);
+  me.pending.post({ sig: SIGUSR1, code: 0 });
   const s = box.fields("/proc/self/status"), get = (...names: string[]): (string | undefined)[] => names.map((n) => s.get(n));
   assert.equal(get("Name", "Umask", "State", "Tgid", "Pid", "PPid", "TracerPid", "Threads"),
     ["\tprog", "\t0022", "\tR (running)", `\t${me.pid}`, `\t${me.pid}`, "\t1", "\t0", "\t1"]);
