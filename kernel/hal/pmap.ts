@@ -48,6 +48,8 @@ export class Pmap {
   refs = 1;
   /** Leaf mappings, and those that are wired. */
   residentCount = 0;
+  /** Most there ever were. */
+  residentPeak = 0;
   wiredCount = 0;
   /** Frames of its tables, the root included. */
   readonly tables: number[] = [];
@@ -232,7 +234,7 @@ export class PmapModule {
       if (!keepPv) this.pv.add(pg, pm, vpn);
       this.pv.attrs[pg]! |= ((flags & 7) !== 0 ? ATTR_REFERENCED : 0) | ((flags & prot & PROT_WRITE) !== 0 ? ATTR_MODIFIED : 0);
     }
-    pm.residentCount++;
+    if (++pm.residentCount > pm.residentPeak) pm.residentPeak = pm.residentCount;
     if ((flags & PMAP_WIRED) !== 0) pm.wiredCount++;
     i32[at] = ((RAM_PFN + pg) << 10) | leafBits(prot, flags, pm.isKernel) | (managed ? PTE_MANAGED : 0);
     // A PTE that the hart may have seen as invalid needs no fence; one that was valid had its old form collected by unmap.

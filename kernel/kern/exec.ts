@@ -158,6 +158,7 @@ function* replace(k: Kern, t: Thread, r: ExecRequest, prog: Program): KGen<numbe
     while (p.threads.length > 1) yield* k.ctx.sleep(p.threads, "execthreads");
   }
   if (k.sched.loaded === t) k.sched.unload();
+  p.usage.maxRssPages = Math.max(p.usage.maxRssPages, p.vmspace.map.pmap.residentPeak);
   const vm = yield* uvmspaceExec(p.vmspace);
   if (typeof vm === "number") return vm;
   p.vmspace = vm;

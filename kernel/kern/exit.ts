@@ -64,7 +64,7 @@ function* takeDown(k: Kern, p: Process): KGen<void> {
   if (p.root) yield* p.root.vrele();
   p.cwd = p.root = null;
   releaseVfork(k, p);
-  p.usage.maxRssPages = Math.max(p.usage.maxRssPages, p.vmspace.map.pmap.residentCount);
+  p.usage.maxRssPages = Math.max(p.usage.maxRssPages, p.vmspace.map.pmap.residentPeak);
   yield* uvmspaceFree(p.vmspace);
   leaveSession(k, p);
   adoptChildren(k, p);

@@ -11,24 +11,16 @@ import type { Mount } from "../vfs/mount.ts";
 import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID } from "../vfs/mount.ts";
 import type { Vfs } from "../vfs/vfs.ts";
 import { VDIR, VLNK } from "../vfs/vnode.ts";
-import type { Cred } from "./cred.ts";
 import { type Kern, PID_MAX } from "./kern.ts";
-import { type Process, PS_STOPPED, PS_ZOMBIE, Thread } from "./proc.ts";
+import { type Process, PS_ZOMBIE, Thread } from "./proc.ts";
 import { locksText } from "./proclocks.ts";
 import { mapsText, smapsText } from "./procmaps.ts";
+import { limitsText, procStat, procStatm, procStatus, ticks } from "./procstat.ts";
 
 const PROC_MAGIC = 0x9fa0, PAGE = 4096, KB = 4;
-const ticks = (ns: number): number => Math.floor(ns / 1e7);
 
 /** Hundredths of a second, cut off as Linux does. */
 const seconds = (ns: number): string => (ticks(ns) / 100).toFixed(2);
-
-/** Names and units of the limits, for /proc/N/limits. */
-const LIMITS: readonly (readonly [name: string, unit: string])[] = [["cpu time", "seconds"], ["file size", "bytes"], ["data size", "bytes"], ["stack size", "bytes"],
-  ["core file size", "bytes"], ["resident set", "bytes"], ["processes", "processes"], ["open files", "files"], ["locked memory", "bytes"], ["address space", "bytes"],
-  ["file locks", "locks"], ["pending signals", "signals"], ["msgqueue size", "bytes"], ["nice priority", ""], ["realtime priority", ""], ["realtime timeout", "us"]];
-/** All capabilities, and none: the superuser's and everybody else's. */
-const ALL_CAPS = "000001ffffffffff", NO_CAPS = "0000000000000000";
 
 export function procMount(k: Kern, vfs: Vfs, source: string, flags: number): Mount {
   return new SynthMount(vfs, "proc", source, flags | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, PROC_MAGIC, new ProcRoot(k));
@@ -117,7 +109,7 @@ class ProcRoot extends SynthDir {
 
 // ---- one process ---------------------------------------------------------------------------------------------------
 
-type ProcFile = readonly [name: string, mode: number, produce: (k: Kern, p: Process) => Contents | KGen<Contents>];
+type ProcFile = readonly [name: string, mode: number, produce: (k: Kern, p: Process, only: Thread | null) => Contents | KGen<Contents>];
 
 const FILES: readonly ProcFile[] = [
   ["stat", 0o444, procStat], ["status", 0o444, procStatus], ["statm", 0o444, procStatm], ["maps", 0o444, (k, p) => (p.isZombie ? "" : mapsText(k, p))],
@@ -133,10 +125,13 @@ const INO_FD = 100, INO_TASK = 101, INO_LINK = 102, INO_FDS = 1000;
 class ProcDir extends SynthDir {
   private readonly k: Kern;
   private readonly p: Process;
-  constructor(k: Kern, p: Process, ino = p.pid * 65536) {
+  /** In a task folder. */
+  private readonly only: Thread | null;
+  constructor(k: Kern, p: Process, ino = p.pid * 65536, only: Thread | null = null) {
     super(ino);
     this.k = k;
     this.p = p;
+    this.only = only;
     this.token = p;
     this.owner = () => ({ uid: p.cred.euid, gid: p.cred.egid });
   }
@@ -145,7 +140,7 @@ class ProcDir extends SynthDir {
     const { k, p, ino } = this;
     if (p.state > PS_ZOMBIE) return -ESRCH;
     const at = FILES.findIndex(([n]) => n === name), file = FILES[at];
-    if (file) return this.owned(new SynthFile(ino + 1 + at, file[1], () => file[2](k, p), file[0].startsWith("oom") ? (b) => b.length : null));
+    if (file) return this.owned(new SynthFile(ino + 1 + at, file[1], () => file[2](k, p, this.only), file[0].startsWith("oom") ? (b) => b.length : null));
     if (name === "fd") return this.owned(new FdDir(k, p, ino + INO_FD));
     if (name === "task") return this.owned(new TaskDir(k, p, ino + INO_TASK));
     const link = LINKS.indexOf(name as "exe");
@@ -190,7 +185,7 @@ class FdDir extends SynthDir {
   }
 }
 
-/** /proc/N/task: threads, each shown as its process. */
+/** /proc/N/task: threads. */
 class TaskDir extends SynthDir {
   private readonly k: Kern;
   private readonly p: Process;
@@ -202,7 +197,7 @@ class TaskDir extends SynthDir {
 
   find(name: string): SynthNode | number {
     const t = this.p.threads.find((x) => String(x.tid) === name);
-    return t ? new ProcDir(this.k, this.p, this.p.pid * 65536 + 30000 + (t.tid % 30000)) : -ENOENT;
+    return t ? new ProcDir(this.k, this.p, this.p.pid * 65536 + 30000 + (t.tid % 30000), t) : -ENOENT;
   }
 
   *list(): Iterable<SynthEntry> {
@@ -230,78 +225,6 @@ function* userText(k: Kern, p: Process, from: number, to: number): KGen<Contents
   if (p.isZombie || to <= from) return "";
   const bytes = new Uint8Array(Math.min(to - from, 65536));
   return (yield* copyin(k.uvm, p.vmspace.map, from, bytes)) < 0 ? -EACCES : bytes;
-}
-
-function stateOf(k: Kern, p: Process): string {
-  if (p.isZombie) return "Z";
-  if (p.state === PS_STOPPED) return "T";
-  const t = p.threads[0];
-  return !t || k.ctx.cur === t || !t.sleep ? "R" : t.sleep.interruptible ? "S" : "D";
-}
-
-interface Sizes { vsize: number; rss: number; text: number; data: number; stack: number }
-
-function sizesOf(p: Process): Sizes {
-  if (p.isZombie) return { vsize: 0, rss: 0, text: 0, data: 0, stack: 0 };
-  const { map } = p.vmspace, s = { vsize: map.size, rss: map.pmap.residentCount, text: 0, data: 0, stack: map.stack ? map.stack.top - map.stack.start : 0 };
-  for (let e = map.header.next; e !== map.header; e = e.next) {
-    if ((e.protection & 4) !== 0) s.text += e.end - e.start;
-    else if ((e.protection & 2) !== 0) s.data += e.end - e.start;
-  }
-  return s;
-}
-
-function procStat(k: Kern, p: Process): string {
-  k.sched.charge();
-  const s = sizesOf(p), g = p.pgrp, { tty, sid } = { tty: g.session.tty, sid: g.session.sid }, u = p.usage, c = p.childUsage;
-  const ttyNr = tty ? ((tty as { rdev?: number }).rdev ?? 0) : 0;
-  const f = [p.pid, `(${p.comm})`, stateOf(k, p), p.parent?.pid ?? 0, g.pgid, sid, ttyNr, tty?.foreground?.pgid ?? -1, 0, u.minorFaults, c.minorFaults, u.majorFaults,
-    c.majorFaults, ticks(u.userNs), ticks(u.sysNs), ticks(c.userNs), ticks(c.sysNs), 20 + p.nice, p.nice, p.threads.length, 0, ticks(p.startNs), s.vsize, s.rss,
-    "18446744073709551615", 0, 0, p.vmspace.stackTop, 0, 0, 0, 0, 0, 0, 0, 0, 0, p.exitSignal, 0, 0, 0, 0, 0, 0, 0, 0, p.vmspace.brkBase, p.argStart, p.argEnd,
-    p.envStart, p.envEnd, p.exitStatus];
-  return `${f.join(" ")}\n`;
-}
-
-const hex64 = (s: { lo: number; hi: number }): string => (s.hi >>> 0).toString(16).padStart(8, "0") + (s.lo >>> 0).toString(16).padStart(8, "0");
-
-function procStatus(k: Kern, p: Process): string {
-  const s = sizesOf(p), c = p.cred, state = stateOf(k, p), names: Record<string, string> = { R: "running", S: "sleeping", D: "disk sleep", T: "stopped", Z: "zombie" };
-  const ign = { lo: 0, hi: 0 }, caught = { lo: 0, hi: 0 }, t = p.threads[0];
-  for (let sig = 1; sig <= 64; sig++) {
-    const h = p.actions.of(sig).handler, into = h === 1 ? ign : h > 1 ? caught : null;
-    if (into && sig <= 32) into.lo |= 1 << (sig - 1);
-    else if (into) into.hi |= 1 << (sig - 33);
-  }
-  const kb = (name: string, bytes: number): string => `${name}:\t${String(bytes / 1024).padStart(8)} kB\n`;
-  const memory = p.isZombie ? "" : kb("VmPeak", s.vsize) + kb("VmSize", s.vsize) + kb("VmLck", 0) + kb("VmHWM", s.rss * PAGE) + kb("VmRSS", s.rss * PAGE) +
-    kb("VmData", s.data) + kb("VmStk", s.stack) + kb("VmExe", s.text);
-  return `Name:\t${p.comm}\nUmask:\t${p.umask.toString(8).padStart(4, "0")}\nState:\t${state} (${names[state]})\nTgid:\t${p.pid}\nNgid:\t0\nPid:\t${p.pid}\n` +
-    `PPid:\t${p.parent?.pid ?? 0}\nTracerPid:\t0\n${userIds(c)}` +
-    `FDSize:\t${Math.max(64, Math.ceil(p.fds.files.length / 64) * 64)}\n${groups(c)}${memory}Threads:\t${p.threads.length}\nSigQ:\t${p.pending.infos.length}/1024\n` +
-    `SigPnd:\t${hex64(t?.pending.set ?? ign)}\nShdPnd:\t${hex64(p.pending.set)}\nSigBlk:\t${hex64(t?.sigmask ?? { lo: 0, hi: 0 })}\nSigIgn:\t${hex64(ign)}\n` +
-    `SigCgt:\t${hex64(caught)}\n${capabilities(c)}NoNewPrivs:\t0\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nvoluntary_ctxt_switches:\t${p.usage.voluntary}\n` +
-    `nonvoluntary_ctxt_switches:\t${p.usage.involuntary}\n`;
-}
-
-const userIds = (c: Cred): string => `Uid:\t${c.uid}\t${c.euid}\t${c.suid}\t${c.euid}\nGid:\t${c.gid}\t${c.egid}\t${c.sgid}\t${c.egid}\n`;
-/** A space behind each, and one where there are none. */
-const groups = (c: Cred): string => `Groups:\t${c.groups.map((g) => `${g} `).join("") || " "}\n`;
-
-/** A process has all capabilities or none, as capget says too. */
-function capabilities(c: Cred): string {
-  const has = c.isRoot ? ALL_CAPS : NO_CAPS;
-  return `CapInh:\t${NO_CAPS}\nCapPrm:\t${has}\nCapEff:\t${has}\nCapBnd:\t${ALL_CAPS}\nCapAmb:\t${NO_CAPS}\n`;
-}
-
-function procStatm(_k: Kern, p: Process): string {
-  const s = sizesOf(p);
-  return `${s.vsize / PAGE} ${s.rss} 0 ${s.text / PAGE} 0 ${(s.data + s.stack) / PAGE} 0\n`;
-}
-
-function limitsText(p: Process): string {
-  const show = (v: number): string => (v === Infinity ? "unlimited" : String(v));
-  const row = (name: string, soft: string, hard: string, unit: string): string => `${name.padEnd(26)}${soft.padEnd(20)} ${hard.padEnd(20)} ${unit === "" ? "" : unit.padEnd(10)}\n`;
-  return row("Limit", "Soft Limit", "Hard Limit", "Units") + LIMITS.map(([n, unit], i) => row(`Max ${n}`, show(p.limits.soft[i]!), show(p.limits.hard[i]!), unit)).join("");
 }
 
 const mountFlags = (m: Mount): string => [m.isReadOnly ? "ro" : "rw", ...((m.flags & MNT_NOSUID) !== 0 ? ["nosuid"] : []), ...((m.flags & MNT_NODEV) !== 0 ? ["nodev"] : []),

@@ -204,7 +204,7 @@ function* getrusage(k: Kern, t: Thread): KGen<number> {
   if (who !== 0 && who !== -1 && who !== 1) return -EINVAL;
   k.sched.charge();
   u.add(who === -1 ? p.childUsage : p.usage);
-  if (who !== -1) u.maxRssPages = Math.max(u.maxRssPages, p.vmspace.map.pmap.residentCount);
+  if (who !== -1) u.maxRssPages = Math.max(u.maxRssPages, p.vmspace.map.pmap.residentPeak);
   return yield* putBytes(k, t, argUOf(t, 1), rusageBytes(u));
 }
 

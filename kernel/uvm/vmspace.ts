@@ -78,6 +78,7 @@ export function* uvmspaceExec(vm: Vmspace, min = VM_MIN_USER, max = VM_MAX_USER)
     map.flags &= ~MAP_WIREFUTURE;
     yield* unmapAll(map);
     vm.brkBase = vm.brkEnd = vm.stackTop = map.sizePeak = 0;
+    map.pmap.residentPeak = 0;
     map.stack = null;
     map.searchTop = max;
     return vm;

@@ -1,12 +1,16 @@
 // /proc without programs: each file has Linux's fields in Linux's places, and tells the truth about the process it is read by.
 import { Cred } from "../../kernel/kern/cred.ts";
 import { O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, type OpenFile } from "../../kernel/kern/file.ts";
-import { PS_STOPPED, PS_ZOMBIE } from "../../kernel/kern/proc.ts";
+import { PS_STOPPED, PS_ZOMBIE, setText, Thread } from "../../kernel/kern/proc.ts";
+import { SCHED_RR } from "../../kernel/kern/schedpolicy.ts";
 import { SIG_IGN, SIGPIPE, SIGTERM, SIGUSR1 } from "../../kernel/kern/sigset.ts";
 import { Tty } from "../../kernel/kern/tty.ts";
 import { EACCES, ENOENT } from "../../kernel/lib/errno.ts";
 import { uaoCreate } from "../../kernel/uvm/aobj.ts";
+import { uvmMapPageable } from "../../kernel/uvm/mapwire.ts";
 import { uvmMap } from "../../kernel/uvm/mmap.ts";
+import { uvmMapStack } from "../../kernel/uvm/stack.ts";
+import { uvmUnmap } from "../../kernel/uvm/unmap.ts";
 import { latin1, toBytes } from "../../kernel/uvm/uio.ts";
 import { namei } from "../../kernel/vfs/namei.ts";
 import { TmpMount } from "../../kernel/vfs/tmpfs/tmpfs.ts";
@@ -117,6 +121,44 @@ test("status: names, tabs and widths as ps and top parse them", () => {
   me.cred = new Cred(0);
   assert.is(box.fields("/proc/self/status").get("CapEff"), "\t000001ffffffffff");
   assert.ok(Number(s.get("FDSize")) >= 64 && Number(s.get("FDSize")) % 64 === 0);
+});
+
+test("sizes: what there is now and the most there was, what is locked, the stack; one's own code and libraries", () => {
+  const box = new ProcBox(), { me } = box, f = box.open("/prog", O_RDWR | O_CREAT), { map } = me.vmspace;
+  const get = (...names: string[]): number[] => names.map((n) => parseInt(box.fields("/proc/self/status").get(n)!, 10));
+  box.write(f, "x".repeat(3 * PAGE));
+  box.map(TEXT, 2, 5, f, PAGE);
+  box.map(TEXT + 8 * PAGE, 1, 3, f, 0);
+  box.mapUser(4);
+  box.poke(USER_VA, new Uint8Array(3 * PAGE));
+  box.run(uvmUnmap(map, USER_VA, USER_VA + 2 * PAGE));
+  box.run(uvmMapStack(me.vmspace, 0x10_0000_0000, 1 << 20, 3));
+  assert.equal(get("VmPeak", "VmSize", "VmHWM", "VmRSS", "VmStk", "VmData", "VmExe", "VmLib", "VmLck"), [152, 152, 12, 4, 132, 12, 0, 8, 0]);
+  box.run(uvmUnmap(map, 0x10_0000_0000 - 33 * PAGE, 0x10_0000_0000));
+  box.run(setText(me, f.vnode));
+  box.run(uvmMapPageable(map, USER_VA + 2 * PAGE, USER_VA + 4 * PAGE, { wire: true }));
+  assert.equal(get("VmPeak", "VmSize", "VmStk", "VmExe", "VmLib", "VmLck"), [152, 20, 0, 8, 0, 8]);
+  const stat = box.text("/proc/self/stat").split(" "), field = (n: number): number => Number(stat[n - 1]);
+  assert.equal([26, 27, 45, 46].map(field), [TEXT, TEXT + 2 * PAGE, TEXT + 8 * PAGE, TEXT + 9 * PAGE]);
+  assert.match(box.text("/proc/self/statm"), /^5 2 0 2 0 3 0\n$/);
+});
+
+test("signals and scheduling in stat and status; a task folder tells of its thread", () => {
+  const box = new ProcBox(), { me } = box, other = new Thread(box.k.allocPid(), me);
+  box.k.threads.set(other.tid, other);
+  me.actions.of(SIGPIPE).handler = SIG_IGN;
+  me.actions.of(SIGTERM).handler = 0x1000;
+  for (const [sig, queue] of [[SIGUSR1, me.pending], [40, me.pending], [SIGTERM, other.pending]] as const) queue.post({ sig, code: 0 });
+  other.sigmask.add(SIGTERM);
+  other.sched.policy = SCHED_RR;
+  other.sched.rtPriority = 7;
+  other.usedNs = 2e9;
+  const stat = (path: string, ...fields: number[]): string[] => fields.map((n) => box.text(path).split(" ")[n - 1]!);
+  assert.equal(stat("/proc/self/stat", 1, 14, 18, 20, 31, 32, 33, 34, 40, 41), [String(me.pid), "0", "20", "2", "512", "0", "4096", "16384", "0", "0"]);
+  assert.equal(stat(`/proc/self/task/${other.tid}/stat`, 1, 14, 18, 31, 32, 40, 41), [String(other.tid), "200", "-8", "16384", "16384", "7", String(SCHED_RR)]);
+  const s = box.fields(`/proc/self/task/${other.tid}/status`);
+  assert.equal(["Tgid", "Pid", "SigPnd", "ShdPnd", "SigQ"].map((n) => s.get(n)), [`\t${me.pid}`, `\t${other.tid}`, "\t0000000000004000", "\t0000008000000200", "\t3/1024"]);
+  assert.equal(["Cpus_allowed", "Cpus_allowed_list", "voluntary_ctxt_switches"].map((n) => s.get(n)), ["\t1", "\t0", "\t0"]);
 });
 
 test("the state is that of the process: running, sleeping, stopped, a zombie without memory", () => {
