@@ -4,7 +4,7 @@
 //   SCHED_OTHER, BATCH, nice -20 … 19         in turn; slices are as long as the weight of the nice value says: a step is 25 %
 //   SCHED_IDLE                                the same with the least weight
 
-export const SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5, SCHED_DEADLINE = 6;
+export const SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5, SCHED_DEADLINE = 6, SCHED_EXT = 7;
 export const RT_PRIO_MAX = 99;
 
 /** Instructions a thread of nice 0 runs before another gets its turn. */

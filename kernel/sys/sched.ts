@@ -4,7 +4,7 @@ import type { KGen } from "../lib/kthread.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from "../kern/rlimit.ts";
-import { RT_PRIO_MAX, SCHED_BATCH, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR } from "../kern/schedpolicy.ts";
+import { RT_PRIO_MAX, SCHED_BATCH, SCHED_DEADLINE, SCHED_EXT, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR } from "../kern/schedpolicy.ts";
 import { timespecBytes } from "./abi.ts";
 import { argUOf, fast, getBytes, getView, intOf, put64, putBytes, putInt, type Row, slow } from "./args.ts";
 
@@ -111,7 +111,7 @@ function* getparam(k: Kern, t: Thread): KGen<number> {
 
 const priorityMax = (t: Thread, most: number): number => {
   const policy = intOf(t, 0);
-  return isRt(policy) ? most : isFair(policy) || policy === SCHED_DEADLINE ? 0 : -EINVAL;
+  return isRt(policy) ? most : isFair(policy) || policy === SCHED_DEADLINE || policy === SCHED_EXT ? 0 : -EINVAL;
 };
 
 function* rrGetInterval(k: Kern, t: Thread): KGen<number> {

@@ -68,7 +68,7 @@ test("policies: what is valid, what it reads as, and who may", () => {
   assert.equal([box.call(RR_INTERVAL, 0, USER_VA), box.peek(USER_VA, 16).getInt32(8, true)], [0, 0]);
   box.policy(SCHED_OTHER, 0);
   assert.equal([box.call(RR_INTERVAL, 0, USER_VA), box.peek(USER_VA, 16).getInt32(8, true)], [0, 1_000_000]);
-  assert.equal([0, 1, 2, 3, 4, 5, 6].map((p) => [box.call(PRIO_MIN, p), box.call(PRIO_MAX, p)]), [[0, 0], [1, 99], [1, 99], [0, 0], [-EINVAL, -EINVAL], [0, 0], [0, 0]]);
+  assert.equal([0, 1, 2, 3, 4, 5, 6, 7, 8].map((p) => [box.call(PRIO_MIN, p), box.call(PRIO_MAX, p)]), [[0, 0], [1, 99], [1, 99], [0, 0], [-EINVAL, -EINVAL], [0, 0], [0, 0], [0, 0], [-EINVAL, -EINVAL]]);
   me.cred = new Cred(7, 7, 7);
   assert.equal([box.policy(SCHED_FIFO, 1), box.policy(SCHED_BATCH, 0), box.policy(SCHED_IDLE, 0), box.policy(SCHED_OTHER, 0)], [-EPERM, 0, 0, -EPERM]);
   me.limits.set(RLIMIT_RTPRIO, 5, 5);
