@@ -1,19 +1,23 @@
-// The `loanword` command. A wrong command line or an unusable file is one line on standard error and exit status 2.
+// The `loanword` command. A wrong command line or an unusable file is one line on standard error and exit status 2; output
+// that cannot be written is one too, and status 1.
+import { readFileSync } from "node:fs";
 import { ElfError } from "../emu/elf.ts";
+import { EXIT_PIPE, OutputClosed, OutputError, print, printError } from "./host/stdio.ts";
 import { tuneV8 } from "./host/v8.ts";
-import { flag, generalHelp, isVerb, parseCommandLine, UsageError, type Verb, verbHelp } from "./cli/options.ts";
+import { didYouMean } from "./cli/nearest.ts";
+import { FIRST_WORDS, flag, generalHelp, isVerb, parseCommandLine, UsageError, type Verb, verbHelp } from "./cli/options.ts";
 
 /** Verbs load only what they need: a bare machine does without the kernel. */
 async function runVerb(verb: Verb, argv: readonly string[]): Promise<number> {
   let words = argv;
   if (verb === "machine") {
     const translated = (await import("./cli/qemuargs.ts")).fromQemu(argv);
-    for (const note of translated.notes) process.stderr.write(`loanword: ${note}\n`);
+    for (const note of translated.notes) printError(`loanword: ${note}\n`);
     words = translated.argv;
   }
   const line = parseCommandLine(verb, words);
   if (flag(line, "help")) {
-    process.stdout.write(verbHelp(verb));
+    print(verbHelp(verb));
     return 0;
   }
   if (verb === "machine") return (await import("./cli/machine.ts")).machineVerb(line);
@@ -24,19 +28,31 @@ async function runVerb(verb: Verb, argv: readonly string[]): Promise<number> {
 async function main(argv: readonly string[]): Promise<number> {
   const [verb, ...rest] = argv;
   if (verb === undefined || verb === "--help" || verb === "-h" || verb === "help") {
-    process.stdout.write(generalHelp());
+    print(generalHelp());
     return verb === undefined ? 2 : 0;
   }
+  if (verb === "--version" || verb === "-V") {
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+    print(`loanword ${version}\n`);
+    return 0;
+  }
   if (verb === "disk") return (await import("./cli/disk.ts")).diskVerb(rest);
-  if (!isVerb(verb)) throw new UsageError(`${verb} is not a verb of loanword; use run, boot, machine or disk (see \`loanword --help\`)`);
+  if (!isVerb(verb)) throw new UsageError(`${verb} is not a verb of loanword${didYouMean(verb, FIRST_WORDS) || `; use one of ${FIRST_WORDS.join(", ")}`} (see \`loanword --help\`)`);
   return runVerb(verb, rest);
+}
+
+/** => the exit status that goes with an error of the user's world; errors of ours are thrown on, with their stack */
+function statusOf(e: unknown): number {
+  if (e instanceof OutputClosed) return EXIT_PIPE;
+  const isUsage = e instanceof UsageError || e instanceof ElfError;
+  if (!isUsage && !(e instanceof OutputError)) throw e;
+  printError(`loanword: ${e.message}\n`);
+  return isUsage ? 2 : 1;
 }
 
 tuneV8();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (e) {
-  if (!(e instanceof UsageError) && !(e instanceof ElfError)) throw e;
-  process.stderr.write(`loanword: ${e.message}\n`);
-  process.exitCode = 2;
+  process.exitCode = statusOf(e);
 }

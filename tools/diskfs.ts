@@ -2,11 +2,12 @@
 // `loanword disk`, and for tests of the file system.
 import { Machine } from "../emu/machine.ts";
 import { Hal } from "../kernel/hal/hal.ts";
-import { EEXIST, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, EROFS } from "../kernel/lib/errno.ts";
+import { EEXIST, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EROFS } from "../kernel/lib/errno.ts";
 import { KContext, type KGen, runNoSleep } from "../kernel/lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../kernel/uvm/uio.ts";
 import { type Uvm, uvmInit } from "../kernel/uvm/uvm.ts";
 import type { BlockDev } from "../kernel/vfs/blockdev.ts";
+import { SB_OFFSET, SB_SIZE } from "../kernel/vfs/ext2/layout.ts";
 import { Ext2Mount } from "../kernel/vfs/ext2/mount.ts";
 import { MNT_RDONLY } from "../kernel/vfs/mount.ts";
 import { namei, type NameiResult } from "../kernel/vfs/namei.ts";
@@ -65,6 +66,7 @@ export class DiskError extends Error {
 const WORDS: Readonly<Record<number, string>> = {
   [ENOENT]: "a directory on the way does not exist", [EISDIR]: "is a directory", [ENOTDIR]: "not a directory, or a part of the path is none",
   [ENOSPC]: "there is no space left in the image", [EIO]: "cannot be read or written",
+  [ELOOP]: "too many symbolic links", [ENAMETOOLONG]: "the name is too long", [EROFS]: "the image is read-only",
 };
 
 export class DiskFs {
@@ -85,7 +87,10 @@ export class DiskFs {
     this.vfs.complain = (line) => this.complaints.push(line);
     this.disk = new MemoryDisk(image, hal.mem.u8);
     const mount = runNoSleep(Ext2Mount.onDevice(this.vfs, "image", this.disk, o.readOnly ? MNT_RDONLY : 0));
-    if (typeof mount === "number") throw new DiskError(this.complaints.at(-1) ?? `not a file system (error ${-mount})`, -mount);
+    if (typeof mount === "number") {
+      const why = image.length < SB_OFFSET + SB_SIZE ? `${image.length} bytes are too few for a superblock` : `error ${-mount}`;
+      throw new DiskError(this.complaints.at(-1) ?? `no ext2 file system: ${why}`, -mount);
+    }
     this.mount = mount;
     const error = runNoSleep(this.vfs.mountRoot(mount));
     if (error < 0) throw new DiskError(`its root directory cannot be read (error ${-error})`, -error);

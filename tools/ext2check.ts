@@ -8,9 +8,9 @@ import { Ext2Image, type Finding } from "./ext2check/image.ts";
 import { InodeCheck } from "./ext2check/inodes.ts";
 import { NameCheck } from "./ext2check/names.ts";
 
-export type { Finding } from "./ext2check/image.ts";
+export { type Finding, FINDINGS_MAX } from "./ext2check/image.ts";
 
-/** => what is wrong with the image, at most 50 findings; empty when it is sound */
+/** => what is wrong with the image, at most FINDINGS_MAX findings; empty when it is sound */
 export function checkExt2(bytes: Uint8Array): Finding[] {
   const image = new Ext2Image(bytes);
   if (!image.open()) return image.findings;

@@ -1,6 +1,9 @@
 // The command line: what it does with bad input, with disks, and with standard streams.
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { DiskFs } from "../../tools/diskfs.ts";
+import { makeExt2 } from "../../tools/mkext2.ts";
 import { fromQemu } from "../../tools/cli/qemuargs.ts";
 import { assemble, elfOf } from "../helpers/assembler.ts";
 import { loanword, Scratch } from "../helpers/cli.ts";
@@ -37,7 +40,34 @@ test("help goes to standard output; no verb and an unknown one are mistakes", ()
     assert.match(r.stdout, /^loanword/);
   }
   assert.is(loanword([]).status, 2);
-  refused(["frobnicate"], /frobnicate is not a verb/);
+  refused(["frobnicate"], /frobnicate is not a verb of loanword; use one of run, boot, machine, disk/);
+  refused(["bot"], /did you mean boot\?/);
+  refused(["toString"], /toString is not a verb/);
+  assert.equal(loanword(["--version"]), { status: 0, stdout: `loanword ${(JSON.parse(readFileSync("package.json", "utf8")) as { version: string }).version}\n`, stderr: "" });
+});
+
+test("output that cannot be written is a line and status 1; a reader that goes away is no error", () => {
+  const kept = scratch.file("kept.img", new DiskFs(makeExt2({ sizeBytes: 1 << 20, inodes: 64, uuid: new Uint8Array(16), timeSec: 0 })).close());
+  const into = (target: string, ...args: string[]) => spawnSync("sh", ["-c", `"$0" build/tools/cli.main.mjs "$@" ${target}`, process.execPath, ...args], { encoding: "latin1" });
+  for (const args of [["--help"], ["boot", "--help"], ["disk"], ["disk", "ls", kept], ["boot", "--clock", "virtual", "-c", "echo hi"]]) {
+    const full = into(">/dev/full", ...args);
+    assert.equal([full.status, full.stderr], [1, "loanword: standard output cannot be written: no space left on the device\n"], args.join(" "));
+    const gone = into("| true", ...args);
+    assert.equal([gone.status, gone.stderr], [0, ""], args.join(" "));
+  }
+});
+
+test("an option that is nearly one is suggested, and a missing value is said to be missing", () => {
+  refused(["boot", "--comand", "ls"], /there is no option --comand; did you mean --command\? \(see/);
+  refused(["boot", "--eng", "jit"], /did you mean --engine\?/);
+  refused(["boot", "--frobnicate"], /there is no option --frobnicate \(see/);
+  refused(["boot", "-x"], /there is no option -x \(see/);
+  refused(["boot", "--seed", "-1"], /--seed needs a value; one that begins with a dash is written --seed=VALUE/);
+  refused(["boot", "--seed=-1"], /--seed -1: give a number/);
+  refused(["boot", "-c"], /-c needs a value|--command needs a value: --command CMD/);
+  refused(["boot", "ls"], /unexpected argument 'ls'; a command goes behind -c, in quotes/);
+  refused(["machine", "x.elf"], /the kernel goes behind --kernel/);
+  refused(["boot", "--rw=1"], /'--rw' does not take an argument/);
 });
 
 test("options that do not exist, lack their value or have a wrong one", () => {
@@ -84,6 +114,8 @@ test("disks and initrds that are missing, directories, cut short or compressed",
   refused(drive(scratch.file("zip", zipped), "--rw"), /is compressed, so --rw cannot/);
   refused(drive(scratch.file("cutzip", zipped.subarray(0, 20))), /cannot be uncompressed/);
   assert.is(loanword(drive(scratch.file("goodzip", zipped))).status, 42);
+  const half = scratch.file("half", new Uint8Array(2 << 20));
+  refused(machine("--kernel", half, "--initrd", half, "--mem", "4M"), /^loanword: kernel, initrd and device tree do not fit into RAM together; give more --mem/);
   refused(machine("--kernel", kernel, "--initrd", missing), /initrd .*: no such file/);
   refused(machine("--kernel", kernel, "--initrd", scratch.file("big", new Uint8Array(3 << 20)), "--mem", "4M"), /give more --mem/);
   refused(machine("--kernel", kernel, ...new Array<string[]>(8).fill(["--drive", disk]).flat()), /room for 7 disks/);
@@ -101,10 +133,22 @@ test("programs and folders for the kernel that are missing or of the wrong kind"
   refused(["run", scratch.file("dynamic", dynamic)], /is dynamically linked .* link it with -static/);
   refused(["run", "--dir", missing, kernel], /--dir .*missing: no such file/);
   refused(["run", "--dir", `${scratch.dir}:/a/../b`, kernel], /without \.\./);
+  refused(["run", "--dir", kernel, kernel], /--dir .*exit42\.elf: is not a folder/);
+  refused(["boot", "--disk", scratch.file("zero.img", new Uint8Array(1 << 20))], /superblock \(byte 1024\): magic 0x0 .*`loanword disk create` makes a file system/);
   refused(["boot", "--rw"], /--rw needs --disk/);
   refused(["boot", "--disk", missing], /disk .*missing: no such file/);
   refused(["boot", "--mem", "64Q"], /--mem 64Q/);
   refused(["boot", "ls"], /ls/);
+});
+
+test("--dir follows a link to a folder, and names what it leaves out", () => {
+  const folder = `${scratch.dir}/shown`, link = `${scratch.dir}/link`;
+  mkdirSync(folder);
+  symlinkSync(folder, link);
+  scratch.file("shown/file", "text");
+  assert.is(spawnSync("mkfifo", [`${folder}/fifo`]).status, 0);
+  const r = loanword(["boot", "--clock", "virtual", "--dir", `${link}:/shown`, "-c", "ls /shown; cat /shown/file"]);
+  assert.equal(r, { status: 0, stdout: "file\ntext", stderr: `loanword: --dir ${link}: ${folder}/fifo is left out: it is a pipe\n` });
 });
 
 test("QEMU's options for its board mean what they mean there", () => {

@@ -1,6 +1,6 @@
 // `loanword disk`, and disks that are damaged: what check says, what e2fsck says, and what booting from them says.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makedev } from "../../kernel/kern/vnfile.ts";
@@ -83,14 +83,40 @@ test("names and link targets outside ASCII keep their bytes", () => {
   assert.is(disk("cat", made, "/d\u00e9j\u00e0/\u20ac").out, "text");
 });
 
+test("a folder's files that have no contents are named and left out; a name that is not UTF-8 is refused", () => {
+  const from = join(folder, "odd"), made = join(folder, "odd.img");
+  mkdirSync(from);
+  assert.is(spawnSync("mkfifo", [join(from, "fifo")]).status, 0);
+  writeFileSync(join(from, "kept"), "x");
+  const r = disk("create", made, "1M", from);
+  assert.equal([r.status, r.err], [0, `loanword: disk create: ${from}/fifo is left out: it is a pipe\n`]);
+  assert.match(disk("ls", made, "/kept").out, /^-rw[-rwx]+ 1 0 0 1 \S+Z \/kept\n$/);
+  writeFileSync(Buffer.concat([Buffer.from(`${from}/`), Buffer.of(0xff)]), "");
+  const refused = disk("create", join(folder, "odd2.img"), "1M", from);
+  assert.is(refused.status, 2);
+  assert.match(refused.err, /^loanword: folder .*odd: the name "\S+" in .* is not UTF-8; rename it\n$/);
+  const file = disk("create", join(folder, "odd3.img"), "1M", join(from, "kept"));
+  assert.match(file.err, /kept: is not a folder\n$/);
+});
+
+test("put leaves an image that cannot be written as it was", () => {
+  const before = readFileSync(image), put = `ulimit -f 100; trap '' XFSZ; exec "$0" build/tools/cli.main.mjs disk put "$@"`;
+  const r = spawnSync("sh", ["-c", put, process.execPath, image, "package.json", "/new"], { encoding: "latin1" });
+  assert.is(r.status, 2);
+  assert.match(r.stderr, /^loanword: disk .*d\.img[^\n]*\n$/);
+  assert.is(Buffer.compare(readFileSync(image), before), 0);
+  assert.equal(readdirSync(folder).filter((name) => name.endsWith(".new")), []);
+});
+
 test("wrong use is a line, and changes nothing", () => {
   const before = readFileSync(image);
   for (const [args, message] of [
     [["create", image, "4M"], /exists/], [["create", join(folder, "x"), "4Q"], /give a size/], [["create", join(folder, "x"), "4M", "/nowhere"], /no such file/],
     [["cat", image, "/none"], /no such file/], [["put", image, "/none", "/x"], /no such file/],
     [["put", image, "package.json", "/none/x"], /does not exist/], [["put", image, "package.json", "/a.txt"], /exists/],
-    [["cat", image, "/sub"], /is a directory/], [["ls", image, "/a.txt"], /not a directory/],
-    [["ls", "package.json"], /package\.json/], [["ls", join(folder, "absent")], /no such file/], [["frob", image], /use one of/], [["cat", image], /needs a path/],
+    [["cat", image, "/sub"], /is a directory/], [["ls", image, "/a.txt/b"], /not a directory/],
+    [["ls", "package.json"], /package\.json/], [["ls", join(folder, "absent")], /no such file/], [["frob", image], /no command frob; use one of/],
+    [["creat", image], /did you mean create\?/], [["toString", image], /no command toString/], [["put", image, "package.json", `/${"n".repeat(256)}`], /name is too long/], [["cat", image], /needs a path/],
     [["ls", image, "/", "more"], /too many/],
   ] as const) {
     const r = disk(...args);

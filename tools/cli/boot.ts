@@ -1,4 +1,5 @@
 // `loanword boot` and `loanword run`: our kernel on the machine, with the embedded root disk or another.
+import { realpathSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync } from "node:zlib";
@@ -6,8 +7,10 @@ import type { BlockBackend } from "../../emu/dev/device.ts";
 import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
 import { Machine } from "../../emu/machine.ts";
 import { type Trace, TRACE_KINDS } from "../../kernel/kern/kern.ts";
+import { EXT2_MAGIC, SB_MAGIC, SB_OFFSET } from "../../kernel/vfs/ext2/layout.ts";
 import { type CpioEntry, packCpio, S_IFREG } from "../cpio.ts";
 import { entriesOf } from "../host/folder.ts";
+import { printError } from "../host/stdio.ts";
 import { fileError, memoryDisk, openDisk, readInput } from "./files.ts";
 import { startKernel } from "./kernel.ts";
 import { type CommandLine, flag, list, memoryBytes, text, UsageError } from "./options.ts";
@@ -57,9 +60,11 @@ function hostFolders(line: CommandLine): CpioEntry[] {
   return list(line, "dir").flatMap((value) => {
     const { host, guest } = guestFolder(value);
     try {
-      return entriesOf(host, guest);
+      if (!statSync(host).isDirectory()) throw new UsageError(`--dir ${host}: is not a folder; name the folder that the file is in`);
+      // A link to a folder is followed, as a shell does.
+      return entriesOf(realpathSync(host), guest, (path, what) => printError(`loanword: --dir ${host}: ${path} is left out: it is a ${what}\n`));
     } catch (e) {
-      throw fileError("--dir", host, e);
+      throw e instanceof UsageError ? e : fileError("--dir", host, e);
     }
   });
 }
@@ -69,7 +74,7 @@ function traceOf(kinds: string | undefined): Trace | null {
   if (kinds === undefined) return null;
   const wanted = kinds.split(","), wrong = wanted.find((k) => k !== "all" && !TRACE_KINDS.some((t) => t === k));
   if (wrong !== undefined) throw new UsageError(`--trace ${kinds}: there is no kind "${wrong}"; use all, or some of ${TRACE_KINDS.join(",")}`);
-  return { kinds: new Set(TRACE_KINDS.filter((k) => wanted.includes("all") || wanted.includes(k))), line: (text) => void process.stderr.write(`${text}\n`) };
+  return { kinds: new Set(TRACE_KINDS.filter((k) => wanted.includes("all") || wanted.includes(k))), line: (text) => printError(`${text}\n`) };
 }
 
 /** Uncompressed in one piece, as zlib's small ones would leave the heap twice as large; what is zero takes no memory of the host. */
@@ -83,6 +88,17 @@ function embeddedDisk(): BlockBackend {
   return memoryDisk(EMBEDDED_ROOT, image);
 }
 
+/** A root disk of the host. => throws UsageError when there is no file system on it */
+function rootDisk(path: string, writable: boolean): BlockBackend {
+  const disk = openDisk(path, { writable }), bytes = new Uint8Array(2), at = SB_OFFSET + SB_MAGIC;
+  if (disk.sizeBytes >= at + bytes.length) disk.read(at, bytes);
+  const magic = bytes[0]! | (bytes[1]! << 8);
+  if (magic !== EXT2_MAGIC) {
+    throw new UsageError(`disk ${path}: superblock (byte ${SB_OFFSET}): magic 0x${magic.toString(16)} is not ext2's 0xef53; \`loanword disk create\` makes a file system`);
+  }
+  return disk;
+}
+
 /** `init`: the first program, or null for a shell. */
 async function start(line: CommandLine, init: readonly string[] | null, files: readonly CpioEntry[]): Promise<number> {
   const common = commonConfig(line), clock = clockMode(line, "host"), path = text(line, "disk"), rw = flag(line, "rw"), kinds = text(line, "trace");
@@ -91,7 +107,7 @@ async function start(line: CommandLine, init: readonly string[] | null, files: r
   if (initrd !== null && initrd.length > memoryBytes(line) / 2) {
     throw new UsageError(`${initrd.length} bytes of host files do not fit into ${memoryBytes(line)} bytes of memory; give more --mem`);
   }
-  const disk = path === undefined ? embeddedDisk() : openDisk(path, { writable: rw });
+  const disk = path === undefined ? embeddedDisk() : rootDisk(path, rw);
   const session = new Session("ports");
   // On a terminal, a shell that ends is followed by a new one. Input that has ended would end that one too, and so on for ever.
   const first = init ?? (session.ports === null ? [INIT] : [INIT, "-e", "/bin/sh", "-l"]);

@@ -1,15 +1,19 @@
 // `loanword disk`: ext2 images without booting them.
 //
 //   create IMAGE SIZE [DIR]    ls IMAGE [PATH]    cat IMAGE PATH    put IMAGE FILE PATH    check IMAGE
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EEXIST } from "../../kernel/lib/errno.ts";
 import { DiskError, DiskFs } from "../diskfs.ts";
-import { checkExt2 } from "../ext2check.ts";
-import { OutputClosed, writeOut } from "../host/stdio.ts";
+import { checkExt2, FINDINGS_MAX } from "../ext2check.ts";
+import { kindOf, namesIn } from "../host/folder.ts";
+import { print, printError, writeOut } from "../host/stdio.ts";
 import { makeExt2 } from "../mkext2.ts";
 import { longList } from "./disklist.ts";
 import { fileError, readInput } from "./files.ts";
+import { didYouMean } from "./nearest.ts";
 import { UsageError } from "./options.ts";
 
 export const DISK_HELP = `loanword disk COMMAND ...
@@ -17,30 +21,27 @@ export const DISK_HELP = `loanword disk COMMAND ...
 ext2 disk images, without booting them
 
   create IMAGE SIZE [DIR]   makes an image, such as of 64M, with the files of a host folder
-  ls IMAGE [PATH]           lists a directory of the image: mode, links, owner, group, size or device, time in UTC, name
+  ls IMAGE [PATH]           lists a directory or file of the image: mode, links, owner, group, size or device, time in UTC, name
   cat IMAGE PATH            writes a file of the image to standard output
   put IMAGE FILE PATH       copies a host file into the image
   check IMAGE               looks for damage; exit status 1 when there is some
 `;
 
 const BYTES_PER_INODE = 8192, SIZE_MIN = 1 << 20, SIZE_MAX = 1 << 30;
-/** Our reader went away. */
-const EXIT_PIPE = 141;
 
 /** => the exit status */
 export function diskVerb(args: readonly string[]): number {
   const [command, image, ...rest] = args;
-  if (command === undefined || command === "--help" || command === "-h") {
+  if (command === undefined || args.some((word) => word === "--help" || word === "-h")) {
     print(DISK_HELP);
     return command === undefined ? 2 : 0;
   }
-  const run = COMMANDS[command];
-  if (run === undefined) throw new UsageError(`disk ${command}: use one of ${Object.keys(COMMANDS).join(", ")} (see \`loanword disk --help\`)`);
+  const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined, names = Object.keys(COMMANDS);
+  if (run === undefined) throw new UsageError(`disk has no command ${command}${didYouMean(command, names) || `; use one of ${names.join(", ")}`} (see \`loanword disk --help\`)`);
   if (image === undefined) throw new UsageError(`disk ${command} needs an image; see \`loanword disk --help\``);
   try {
     return run(image, rest);
   } catch (e) {
-    if (e instanceof OutputClosed) return EXIT_PIPE;
     throw e instanceof DiskError ? new UsageError(`disk ${image}: ${Buffer.from(e.message, "latin1").toString()}`) : e;
   }
 }
@@ -55,7 +56,7 @@ const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[])
     const uuid = crypto.getRandomValues(new Uint8Array(16));
     const disk = new DiskFs(makeExt2({ sizeBytes, inodes: Math.max(64, Math.floor(sizeBytes / BYTES_PER_INODE / 16) * 16), label: "", uuid, timeSec }), { timeSec });
     if (folder !== undefined) copyTree(disk, folder, "");
-    save(image, disk.close());
+    create(image, disk.close());
     return 0;
   },
   ls(image, [path = "/", ...more]) {
@@ -76,14 +77,15 @@ const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[])
     const bytes = readInput("file", file), mode = statSync(file).mode & 0o7777, disk = open(image, false);
     if (disk.has(guestBytes(path))) throw new DiskError(`${guestBytes(path)}: exists; name a path that does not`, EEXIST);
     disk.writeFile(guestBytes(path), bytes, mode);
-    save(image, disk.close());
+    replace(image, disk.close());
     return 0;
   },
   check(image, more) {
     noMore("check", more);
     const found = checkExt2(readInput("disk", image));
-    for (const { where, what } of found) print(`${where}: ${what}\n`);
-    print(found.length === 0 ? `${image}: sound\n` : `${image}: ${found.length} findings\n`);
+    // Names of the image are in them, a character for each byte.
+    for (const { where, what } of found) writeOut(1, Buffer.from(`${where}: ${what}\n`, "latin1"));
+    print(`${image}: ${found.length === 0 ? "sound" : counted(found.length)}\n`);
     return found.length === 0 ? 0 : 1;
   },
 };
@@ -91,7 +93,9 @@ const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[])
 /** The kernel's form of paths, a character for each byte; ours are UTF-8. */
 const guestBytes = (path: string): string => Buffer.from(path).toString("latin1");
 
-const print = (text: string): void => writeOut(1, new TextEncoder().encode(text));
+function counted(findings: number): string {
+  return findings < FINDINGS_MAX ? `${findings} ${findings === 1 ? "finding" : "findings"}` : `${findings} findings, and there may be more: the check ends there`;
+}
 
 function noMore(command: string, more: readonly string[]): void {
   if (more.length > 0) throw new UsageError(`disk ${command}: ${more[0]} is one argument too many`);
@@ -102,28 +106,48 @@ function open(image: string, readOnly: boolean): DiskFs {
   return new DiskFs(Uint8Array.from(readInput("disk", image)), { readOnly, timeSec: Math.floor(Date.now() / 1000) });
 }
 
-function save(image: string, bytes: Uint8Array): void {
+function create(image: string, bytes: Uint8Array): void {
   try {
-    writeFileSync(image, bytes);
+    writeFileSync(image, bytes, { flag: "wx" });
   } catch (e) {
     throw fileError("disk", image, e);
   }
 }
 
-function copyTree(disk: DiskFs, from: string, to: string): void {
-  let names: string[];
+/** Takes the place of an image when it is written as a whole: a full disk or a kill leaves the old one. */
+function replace(image: string, bytes: Uint8Array): void {
+  let beside: string | null = null;
   try {
-    names = readdirSync(from).sort();
+    const path = realpathSync(image);
+    accessSync(path, constants.W_OK);
+    beside = `${path}.${process.pid}.new`;
+    writeFileSync(beside, bytes, { flag: "wx", mode: statSync(path).mode & 0o7777 });
+    renameSync(beside, path);
   } catch (e) {
-    throw fileError("folder", from, e);
+    if (beside !== null) rmSync(beside, { force: true });
+    throw fileError("disk", image, e);
   }
-  for (const name of names) {
+}
+
+function copyTree(disk: DiskFs, from: string, to: string): void {
+  try {
+    if (!statSync(from).isDirectory()) throw new UsageError(`folder ${from}: is not a folder`);
+    copyBelow(disk, from, to);
+  } catch (e) {
+    throw e instanceof DiskError || e instanceof UsageError ? e : fileError("folder", from, e);
+  }
+}
+
+/** => throws DiskError, or the host's error */
+function copyBelow(disk: DiskFs, from: string, to: string): void {
+  for (const name of namesIn(from)) {
     const host = join(from, name), guest = `${to}/${guestBytes(name)}`, s = lstatSync(host);
     if (guest === "/lost+found") continue;
     if (s.isDirectory()) {
       disk.mkdir(guest, s.mode & 0o7777);
-      copyTree(disk, host, guest);
+      copyBelow(disk, host, guest);
     } else if (s.isSymbolicLink()) disk.symlink(guest, guestBytes(readlinkSync(host)));
     else if (s.isFile()) disk.writeFile(guest, readFileSync(host), s.mode & 0o7777);
+    else printError(`loanword: disk create: ${host} is left out: it is a ${kindOf(s)}\n`);
   }
 }

@@ -1,4 +1,4 @@
-// What `loanword disk ls` prints of a directory, a line for each name.
+// What `loanword disk ls` prints: a line for each name in a directory, or one for a file.
 //
 //   -rwsr-xr-x  1    0    0  4242 2026-01-15T08:00:00Z su         size in bytes, time of the last change in UTC
 //   crw-------  1    0    0  5, 1 2026-01-15T08:00:00Z console    devices: major, minor
@@ -30,13 +30,15 @@ function columns(a: Attr, name: string): string[] {
   return [modeLetters(a.type, a.mode), String(a.nlink), String(a.uid), String(a.gid), isDevice ? device(a.rdev) : String(a.size), time(a.mtimeNs), name];
 }
 
+function row(disk: DiskFs, full: string, name: string): string[] {
+  const a = disk.stat(full, false);
+  return columns(a, a.type === VLNK ? `${name} -> ${disk.readlink(full)}` : name);
+}
+
 /** => the lines, by name; numbers are aligned at the right */
 export function longList(disk: DiskFs, path: string): string[] {
-  const names = disk.list(path).map((e) => e.name).sort((x, y) => (x < y ? -1 : 1));
-  const rows = names.map((name) => {
-    const full = `${path.replace(/\/$/, "")}/${name}`, a = disk.stat(full, false);
-    return columns(a, a.type === VLNK ? `${name} -> ${disk.readlink(full)}` : name);
-  });
+  const isDirectory = disk.stat(path).type === VDIR, names = isDirectory ? disk.list(path).map((e) => e.name).sort((x, y) => (x < y ? -1 : 1)) : [];
+  const rows = isDirectory ? names.map((name) => row(disk, `${path.replace(/\/$/, "")}/${name}`, name)) : [row(disk, path, path)];
   const widths = rows.reduce<number[]>((w, row) => row.map((cell, i) => Math.max(w[i] ?? 0, cell.length)), []);
   return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i]!))).join(" "));
 }

@@ -8,14 +8,14 @@ import { UsageError } from "./options.ts";
 
 const REASONS: Record<string, string> = {
   ENOENT: "no such file; check the path", EACCES: "permission denied; check the file's mode", EPERM: "permission denied; check the file's mode",
-  EISDIR: "is a directory; name a file", ENOTDIR: "a part of the path is not a directory", EROFS: "is on a read-only file system; leave out --rw",
-  ELOOP: "too many symbolic links", ENAMETOOLONG: "the name is too long",
+  EISDIR: "is a directory; name a file", ENOTDIR: "a part of the path is not a directory", EROFS: "is on a read-only file system",
+  ELOOP: "too many symbolic links", ENAMETOOLONG: "the name is too long", ENOSPC: "no space left on the device",
 };
 
-/** A host error about a file, as one line. */
+/** A host error about a file, or one below a folder, as one line. */
 export function fileError(what: string, path: string, e: unknown): UsageError {
-  const code = (e as NodeJS.ErrnoException).code ?? "";
-  return new UsageError(`${what} ${path}: ${REASONS[code] ?? (e instanceof Error ? e.message : String(e))}`);
+  const { code = "", path: failed } = e as NodeJS.ErrnoException;
+  return new UsageError(`${what} ${failed ?? path}: ${REASONS[code] ?? (e instanceof Error ? e.message : String(e))}`);
 }
 
 /** => the file's bytes; throws UsageError */

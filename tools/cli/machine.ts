@@ -9,6 +9,8 @@ import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 /** One slot is the random source's. */
 const DRIVES_MAX = VIRTIO_SLOTS - 1;
 
+const BOARD_ERROR = "machine: ";
+
 /** Where distributions put OpenSBI. */
 const OPENSBI = ["/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin", "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin",
   "/usr/share/opensbi/lp64/generic/firmware/fw_dynamic.bin"];
@@ -23,8 +25,11 @@ function firmware(named: string | undefined): string | undefined {
 
 /** => the exit status: that of the finisher or of tohost */
 export async function machineVerb(line: CommandLine): Promise<number> {
-  const kernelPath = text(line, "kernel"), biosPath = firmware(text(line, "bios")), dumpPath = text(line, "dumpdtb"), initrdPath = text(line, "initrd"), append = text(line, "append");
-  if (kernelPath === undefined && biosPath === undefined && dumpPath === undefined) throw new UsageError("machine needs --kernel F (or --bios F); see `loanword machine --help`");
+  const kernelPath = text(line, "kernel"), biosPath = firmware(text(line, "bios")), initrdPath = text(line, "initrd");
+  const dumpPath = text(line, "dumpdtb"), append = text(line, "append");
+  if (kernelPath === undefined && biosPath === undefined && dumpPath === undefined) {
+    throw new UsageError("machine needs --kernel F (or --bios F); see `loanword machine --help`");
+  }
   const common = commonConfig(line), clock = clockMode(line, "host");
   const image = (what: string, path: string | undefined) => (path === undefined ? null : { name: `${what} ${path}`, bytes: readInput(what, path) });
   const kernel = image("kernel", kernelPath), bios = image("bios", biosPath), initrd = image("initrd", initrdPath);
@@ -40,7 +45,9 @@ export async function machineVerb(line: CommandLine): Promise<number> {
       ...(initrd === null ? {} : { initrd: initrd.bytes }), ...(kernel === null ? {} : { kernel }), ...(bios === null ? {} : { bios }),
     });
   } catch (e) {
-    throw e instanceof ElfError ? new UsageError(e.message) : e;
+    if (e instanceof ElfError) throw new UsageError(e.message);
+    // The machine says so of a board that cannot be put together.
+    throw e instanceof Error && e.message.startsWith(BOARD_ERROR) ? new UsageError(e.message.slice(BOARD_ERROR.length)) : e;
   }
   if (dumpPath !== undefined) {
     try {

@@ -1,5 +1,6 @@
 // The command line: which options there are, what they take, and what is said about them.
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { didYouMean } from "./nearest.ts";
 
 /** A wrong command line or an unusable file: one line for the user, exit status 2. */
 export class UsageError extends Error {}
@@ -56,7 +57,7 @@ export interface CommandLine {
 }
 
 export function isVerb(word: string | undefined): word is Verb {
-  return word !== undefined && word in VERBS;
+  return word !== undefined && Object.hasOwn(VERBS, word);
 }
 
 function configOf(verb: Verb): NonNullable<ParseArgsConfig["options"]> {
@@ -88,13 +89,29 @@ export function parseCommandLine(verb: Verb, argv: readonly string[]): CommandLi
     const { values } = parseArgs({ args: own, options, strict: true, allowPositionals: false });
     return { verb, values: values as CommandLine["values"], rest };
   } catch (e) {
-    throw new UsageError(`${explain(e as Error)}; see \`loanword ${verb} --help\``);
+    throw new UsageError(`${explain(verb, e as NodeJS.ErrnoException)} (see \`loanword ${verb} --help\`)`);
   }
 }
 
-/** parseArgs's messages, of which only the first sentence concerns the user. */
-function explain(e: Error): string {
-  return e.message.split(/\.\s|\n/)[0]!.replace(/\.$/, "").replace(/^./, (c) => c.toLowerCase());
+/** Where an argument that is no option was probably meant to go. */
+const STRAY: Record<Verb, string> = { run: "", boot: "; a command goes behind -c, in quotes", machine: "; the kernel goes behind --kernel" };
+
+/** What parseArgs found wrong, in our words. */
+function explain(verb: Verb, e: NodeJS.ErrnoException): string {
+  const rows = ROWS.filter((r) => r.verbs.includes(verb)), quoted = /'(?:-\w, )?(--?[^ '=]*)/.exec(e.message)?.[1] ?? "";
+  if (e.code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") return `there is no option ${quoted}${didYouMean(quoted.slice(2), rows.map((r) => r.name), "--")}`;
+  const row = rows.find((r) => quoted === `--${r.name}` || quoted === `-${r.short}`);
+  if (e.code === "ERR_PARSE_ARGS_INVALID_OPTION_VALUE" && row?.value !== undefined) {
+    return e.message.includes("ambiguous") ? `${quoted} needs a value; one that begins with a dash is written ${quoted}=VALUE` : `${quoted} needs a value: ${quoted} ${row.value}`;
+  }
+  const first = e.message.split(/\.\s|\n/)[0]!.replace(/\.$/, "").replace(/^./, (c) => c.toLowerCase());
+  return e.code === "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL" ? first + STRAY[verb] : first;
+}
+
+/** => whether the option takes a value; undefined when the verb has none of that name, which has its dashes */
+export function takesValue(verb: Verb, option: string): boolean | undefined {
+  const row = ROWS.find((r) => r.verbs.includes(verb) && (option === `--${r.name}` || option === `-${r.short}`));
+  return row && row.value !== undefined;
 }
 
 /** => the value of an option that takes one */
@@ -155,5 +172,8 @@ const DISK_ROW = ["disk COMMAND IMAGE ...", "creates, lists, fills and checks di
 export function generalHelp(): string {
   const rows = [...Object.values(VERBS), DISK_ROW], width = Math.max(...rows.map(([use]) => use.length)) + 2;
   return `loanword: a RISC-V machine and a BSD-style kernel\n\n${rows.map(([use, what]) => `  loanword ${use.padEnd(width)}${what}`).join("\n")}\n\n` +
-    `loanword VERB --help lists the options. ${KEYS}\n`;
+    `loanword VERB --help lists the options, loanword --version tells the version. ${KEYS}\n`;
 }
+
+/** What the first word of the command line may be. */
+export const FIRST_WORDS: readonly string[] = [...Object.keys(VERBS), "disk"];

@@ -2,7 +2,7 @@
 import { parseTuning } from "../../emu/jit/tuning.ts";
 import type { MachineConfig } from "../../emu/machine.ts";
 import { DEFAULT_EPOCH_SECONDS } from "../../emu/dev/rtc.ts";
-import { HostStream, type Input, NoInput, standardInput } from "../host/stdio.ts";
+import { EXIT_PIPE, HostStream, type Input, NoInput, printError, standardInput } from "../host/stdio.ts";
 import { type ClockMode, Pacer, type Runnable } from "../host/pace.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { Ddb } from "../ddb/commands.ts";
@@ -11,8 +11,6 @@ import { machineMemory } from "../ddb/engine.ts";
 import { OverheadPeak } from "../host/memory.ts";
 import { choice, type CommandLine, flag, memoryBytes, seed, text, UsageError } from "./options.ts";
 
-/** Our reader went away: what a shell says of a program that SIGPIPE ended. */
-const EXIT_PIPE = 141;
 /** Our kernel stopped at a bug of its own. */
 const EXIT_PANIC = 255;
 
@@ -118,8 +116,8 @@ export class Session {
 
   /** A bug of our kernel stopped it: with a terminal the debugger opens, else everything of use is printed. */
   private async panicked(kernel: Kernel): Promise<void> {
-    if (process.stdin.isTTY !== true || this.ports !== null) return void process.stderr.write((this.ddb ?? new Ddb(kernel)).panicReport());
-    process.stderr.write(`\r\npanic: ${kernel.panicked?.message}\r\n`);
+    if (process.stdin.isTTY !== true || this.ports !== null) return printError((this.ddb ?? new Ddb(kernel)).panicReport());
+    printError(`\r\npanic: ${kernel.panicked?.message}\r\n`);
     this.toggleDebugger("the kernel stopped at a bug of its own");
     await new Promise<void>((done) => {
       const look = setInterval(() => {
@@ -166,11 +164,13 @@ export class Session {
         await this.panicked(kernel);
         return EXIT_PANIC;
       }
+      const failed = all.find((s) => s.error !== null)?.error ?? null;
+      if (failed !== null) throw failed;
       const code = how === "halted" ? machine.halted?.code ?? 0 : isClosed() ? EXIT_PIPE : 0;
       if (overhead !== null) {
         const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n), now = overhead.count(), { instret } = machine.hart;
         const memory = { ...now, peakOverheadBytes: overhead.peakBytes };
-        process.stderr.write(`${JSON.stringify({ exit: code, how, instructions: instret, virtualNs: machine.clock.now, hostMs, engine: engine?.stats, memory })}\n`);
+        printError(`${JSON.stringify({ exit: code, how, instructions: instret, virtualNs: machine.clock.now, hostMs, engine: engine?.stats, memory })}\n`);
       }
       return code & 0xff;
     } finally {

@@ -10,7 +10,8 @@ export function checkCounts(image: Ext2Image, inodes: InodeCheck): void {
   for (let g = 0; g < image.groups; g++) {
     const blocks = blockBitmap(image, g), nodes = inodeBitmap(image, g), at = image.descAt(g), first = g * image.inodesPerGroup + 1;
     const dirs = inodes.types.subarray(first, first + image.inodesPerGroup).filter((type) => type === S_IFDIR).length;
-    for (const [offset, found, of] of [[GD_FREE_BLOCKS, blocks, "free blocks"], [GD_FREE_INODES, nodes, "free inodes"], [GD_DIRS, dirs, "directories"]] as const) {
+    const counts = [[GD_FREE_BLOCKS, blocks, "free blocks"], [GD_FREE_INODES, nodes, "free inodes"], [GD_DIRS, dirs, "directories"]] as const;
+    for (const [offset, found, of] of counts) {
       const said = image.view.getUint16(at + offset, true);
       if (said !== found) image.say(`group ${g}'s descriptor`, `says ${said} ${of}, but there are ${found} (block ${Math.floor(at / image.blockSize)})`);
     }
@@ -24,7 +25,8 @@ export function checkCounts(image: Ext2Image, inodes: InodeCheck): void {
 
 /** => free blocks by the bitmap */
 function blockBitmap(image: Ext2Image, g: number): number {
-  const start = image.groupStart(g), count = Math.min(image.perGroup, image.blocks - start), map = image.desc(g, GD_BLOCK_BITMAP), where = `group ${g}'s block bitmap`;
+  const start = image.groupStart(g), count = Math.min(image.blocksPerGroup, image.blocks - start);
+  const map = image.desc(g, GD_BLOCK_BITMAP), where = `group ${g}'s block bitmap`;
   let free = 0;
   for (let i = 0; i < count; i++) {
     const isUsed = image.isSet(map, i), by = image.owner[start + i]!;
@@ -44,8 +46,10 @@ function inodeBitmap(image: Ext2Image, g: number): number {
   for (let i = 0; i < image.inodesPerGroup; i++) {
     const ino = g * image.inodesPerGroup + i + 1, isUsed = image.isSet(map, i), isReserved = ino < image.firstInode;
     if (!isUsed) free++;
-    const shall = isReserved || image.view.getUint16(image.inodeAt(ino) + I_LINKS, true) > 0;
-    if (isUsed !== shall) image.say(where, `inode ${ino} is marked ${isUsed ? "used, but it is free" : `free, but it is ${isReserved ? "reserved" : "used"}`} (bitmap in block ${map})`);
+    const mustBeUsed = isReserved || image.view.getUint16(image.inodeAt(ino) + I_LINKS, true) > 0;
+    if (isUsed === mustBeUsed) continue;
+    const what = isUsed ? "used, but it is free" : `free, but it is ${isReserved ? "reserved" : "used"}`;
+    image.say(where, `inode ${ino} is marked ${what} (bitmap in block ${map})`);
   }
   padding(image, where, map, image.inodesPerGroup);
   return free;

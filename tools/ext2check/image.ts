@@ -10,12 +10,15 @@ import {
 export interface Finding { readonly where: string; readonly what: string }
 
 export const COMPAT_XATTR = 8;
-const FINDINGS_MAX = 50, SB_ORPHANS = 232, SB_GROUP = 90, FIRST_INO_OLD = 11, INODE_SIZE_OLD = 128, LOG_BLOCK_MAX = 2;
+export const FINDINGS_MAX = 50;
+const SB_ORPHANS = 232, SB_GROUP = 90, FIRST_INO_OLD = 11, INODE_SIZE_OLD = 128, LOG_BLOCK_MAX = 2;
 /** Owners of blocks that are no inode's: the number of the place in OWNERS, negative. */
 export const OWNER_SUPER = -1, OWNER_BLOCK_BITMAP = -2, OWNER_INODE_BITMAP = -3, OWNER_TABLE = -4;
 const OWNERS = ["", "the superblock and descriptors", "a block bitmap", "an inode bitmap", "an inode table"];
 /** What every copy of the superblock has the same. Counts of what is free and times are the first one's alone. */
-const SAME_IN_COPIES = [SB_INODES, SB_BLOCKS, SB_FIRST_BLOCK, SB_LOG_BLOCK, SB_BLOCKS_PER_GROUP, SB_INODES_PER_GROUP, SB_REVISION, SB_FIRST_INO, SB_INCOMPAT, SB_RO_COMPAT];
+const SAME_IN_COPIES = [
+  SB_INODES, SB_BLOCKS, SB_FIRST_BLOCK, SB_LOG_BLOCK, SB_BLOCKS_PER_GROUP, SB_INODES_PER_GROUP, SB_REVISION, SB_FIRST_INO, SB_INCOMPAT, SB_RO_COMPAT,
+];
 
 /** Sparse superblocks: groups 0, 1 and powers of 3, 5 and 7. */
 function hasBackup(group: number): boolean {
@@ -32,7 +35,7 @@ export class Ext2Image {
   blocks = 0;
   inodes = 0;
   firstBlock = 0;
-  perGroup = 0;
+  blocksPerGroup = 0;
   inodesPerGroup = 0;
   inodeSize = INODE_SIZE_OLD;
   firstInode = FIRST_INO_OLD;
@@ -75,33 +78,38 @@ export class Ext2Image {
     this.inodes = this.super32(SB_INODES);
     this.blocks = this.super32(SB_BLOCKS);
     this.firstBlock = this.super32(SB_FIRST_BLOCK);
-    this.perGroup = this.super32(SB_BLOCKS_PER_GROUP);
+    this.blocksPerGroup = this.super32(SB_BLOCKS_PER_GROUP);
     this.inodesPerGroup = this.super32(SB_INODES_PER_GROUP);
     if (this.super32(SB_REVISION) >= 1) {
       this.firstInode = this.super32(SB_FIRST_INO);
       this.inodeSize = view.getUint16(SB_OFFSET + SB_INODE_SIZE, true);
       const incompat = this.super32(SB_INCOMPAT), ro = this.super32(SB_RO_COMPAT);
-      if ((incompat & ~INCOMPAT_FILETYPE) !== 0 || (ro & ~(RO_COMPAT_SPARSE_SUPER | RO_COMPAT_LARGE_FILE)) !== 0) return bad(`features 0x${incompat.toString(16)}/0x${ro.toString(16)} are newer than ext2`);
+      if ((incompat & ~INCOMPAT_FILETYPE) !== 0 || (ro & ~(RO_COMPAT_SPARSE_SUPER | RO_COMPAT_LARGE_FILE)) !== 0) {
+        return bad(`features 0x${incompat.toString(16)}/0x${ro.toString(16)} are newer than ext2`);
+      }
       this.hasTypes = (incompat & INCOMPAT_FILETYPE) !== 0;
       this.hasXattrs = (this.super32(SB_COMPAT) & COMPAT_XATTR) !== 0;
     }
-    if (this.blocks * this.blockSize > this.bytes.length) return bad(`has ${this.blocks} blocks of ${this.blockSize}, but the image ends after ${this.bytes.length} bytes: truncated`);
+    if (this.blocks * this.blockSize > this.bytes.length) {
+      return bad(`has ${this.blocks} blocks of ${this.blockSize}, but the image ends after ${this.bytes.length} bytes: truncated`);
+    }
     const isPower = this.inodeSize >= INODE_SIZE_OLD && this.inodeSize <= this.blockSize && (this.inodeSize & (this.inodeSize - 1)) === 0;
-    const fits = this.perGroup > 0 && this.perGroup <= this.blockSize * 8 && this.inodesPerGroup > 0 && this.inodesPerGroup <= this.blockSize * 8 && isPower
+    const fits = this.blocksPerGroup > 0 && this.blocksPerGroup <= this.blockSize * 8 && this.inodesPerGroup > 0 && this.inodesPerGroup <= this.blockSize * 8 && isPower
       && this.firstBlock === (logSize === 0 ? 1 : 0) && this.firstBlock < this.blocks && this.inodes === this.inodesPerGroup * this.groups
       && this.firstInode > ROOT_INO && this.firstInode <= this.inodes && this.super32(SB_RESERVED) <= this.blocks;
     if (!fits) return bad("block and inode counts do not fit together");
+    if (this.descAt(this.groups) > this.blocks * this.blockSize) return bad(`has ${this.blocks} blocks, too few for the descriptors of its ${this.groups} groups`);
     const orphan = this.super32(SB_ORPHANS);
     if (orphan !== 0) this.say("superblock", `inode ${orphan} is on the list of orphans: deleted while it was open`);
     return true;
   }
 
   get groups(): number {
-    return Math.ceil((this.blocks - this.firstBlock) / this.perGroup);
+    return Math.ceil((this.blocks - this.firstBlock) / this.blocksPerGroup);
   }
 
   groupStart(group: number): number {
-    return this.firstBlock + group * this.perGroup;
+    return this.firstBlock + group * this.blocksPerGroup;
   }
 
   /** Where a group's descriptor is. */
@@ -147,9 +155,10 @@ export class Ext2Image {
       const claim = (block: number, by: number, part: string): boolean => {
         const where = `group ${g}'s descriptor (${part})`, start = this.groupStart(g);
         if (!this.claim(block, by, (what) => this.say(where, what))) return false;
-        return (block >= start && block < start + this.perGroup) || (this.say(where, `names block ${block}, which is outside the group`), false);
+        return (block >= start && block < start + this.blocksPerGroup) || (this.say(where, `names block ${block}, which is outside the group`), false);
       };
-      if (!claim(this.desc(g, GD_BLOCK_BITMAP), OWNER_BLOCK_BITMAP, "block bitmap") || !claim(this.desc(g, GD_INODE_BITMAP), OWNER_INODE_BITMAP, "inode bitmap")) return false;
+      if (!claim(this.desc(g, GD_BLOCK_BITMAP), OWNER_BLOCK_BITMAP, "block bitmap")) return false;
+      if (!claim(this.desc(g, GD_INODE_BITMAP), OWNER_INODE_BITMAP, "inode bitmap")) return false;
       for (let i = 0; i < tableBlocks; i++) if (!claim(this.desc(g, GD_INODE_TABLE) + i, OWNER_TABLE, "inode table")) return false;
     }
     return true;
@@ -170,7 +179,8 @@ export class Ext2Image {
       const inBlock = Math.floor((table + g * GD_SIZE) / this.blockSize);
       for (const offset of [GD_BLOCK_BITMAP, GD_INODE_BITMAP, GD_INODE_TABLE]) {
         const copy = this.view.getUint32(table + g * GD_SIZE + offset, true);
-        if (copy !== this.desc(g, offset)) this.say(`descriptors' copy in group ${group}, block ${inBlock}`, `has block ${copy} for group ${g}, not ${this.desc(g, offset)}`);
+        if (copy === this.desc(g, offset)) continue;
+        this.say(`descriptors' copy in group ${group}, block ${inBlock}`, `has block ${copy} for group ${g}, not ${this.desc(g, offset)}`);
       }
     }
   }

@@ -103,17 +103,18 @@ export class InodeCheck {
   private link(ino: number, at: number): void {
     const { image } = this, size = this.low(at), sectors = image.view.getUint32(at + I_BLOCKS, true);
     const isFast = sectors === 0 || (sectors === image.blockSize / SECTOR && image.view.getUint32(at + I_FILE_ACL, true) !== 0);
-    const found = new Blocks();
+    const found = isFast ? new Blocks() : this.claimBlocks(ino, at, true);
     let start = at + I_BLOCK, room = FAST_LINK;
     if (isFast) this.attribute(ino, at, found);
     else {
-      Object.assign(found, this.claimBlocks(ino, at, true));
       start = (found.data.get(0) ?? 0) * image.blockSize;
       room = image.blockSize;
       if (start === 0 || found.last !== 0) return image.sayInode(ino, `is a symbolic link of ${size} bytes with ${found.last + 1} data blocks`);
     }
     const end = image.bytes.subarray(start, start + room).indexOf(0), length = end < 0 ? room : end;
-    if (size === 0 || size >= room || size !== length) image.sayInode(ino, `is a symbolic link of ${size} bytes, but its target has ${length}${isFast ? "" : ` in block ${start / image.blockSize}`}`);
+    if (size === 0 || size >= room || size !== length) {
+      image.sayInode(ino, `is a symbolic link of ${size} bytes, but its target has ${length}${isFast ? "" : ` in block ${start / image.blockSize}`}`);
+    }
     this.sectors(ino, at, found);
   }
 
@@ -158,7 +159,9 @@ export class InodeCheck {
       if (keep) found.data.set(logical, block);
     };
     for (let i = 0; i < DIRECT; i++) follow(view.getUint32(at + I_BLOCK + i * 4, true), 0, i);
-    for (let depth = 1, logical = DIRECT; depth <= 3; logical += per ** depth, depth++) follow(view.getUint32(at + I_BLOCK + (DIRECT + depth - 1) * 4, true), depth, logical);
+    for (let depth = 1, logical = DIRECT; depth <= 3; logical += per ** depth, depth++) {
+      follow(view.getUint32(at + I_BLOCK + (DIRECT + depth - 1) * 4, true), depth, logical);
+    }
     if (ino !== INO_RESIZE) this.attribute(ino, at, found);
     return found;
   }

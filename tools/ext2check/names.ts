@@ -54,8 +54,9 @@ export class NameCheck {
   private entries(block: number, where: string): Entry[] {
     const { view, bytes, blockSize } = this.image, base = block * blockSize, out: Entry[] = [];
     for (let at = 0; at < blockSize;) {
-      const from = base + at, ino = view.getUint32(from + D_INODE, true), length = view.getUint16(from + D_REC_LEN, true), nameLength = bytes[from + D_NAME_LEN]!;
-      const rest = blockSize - at - length, isWhole = length >= ENTRY_MIN && length % 4 === 0 && (rest === 0 || rest >= ENTRY_MIN) && entrySize(nameLength) <= length;
+      const from = base + at, ino = view.getUint32(from + D_INODE, true);
+      const length = view.getUint16(from + D_REC_LEN, true), nameLength = bytes[from + D_NAME_LEN]!, rest = blockSize - at - length;
+      const isWhole = length >= ENTRY_MIN && length % 4 === 0 && (rest === 0 || rest >= ENTRY_MIN) && entrySize(nameLength) <= length;
       if (!isWhole) {
         this.image.say(where, `the entry at byte ${at} has length ${length}, with ${nameLength} bytes of name and ${blockSize - at} left`);
         break;
@@ -79,7 +80,10 @@ export class NameCheck {
   /** Counts a name of a used inode. => whether it is one */
   private counted(where: string, { ino, name, type, at }: Entry): boolean {
     const { image } = this, isReserved = ino < image.firstInode && ino !== ROOT_INO;
-    if (ino > image.inodes || isReserved) return image.say(where, `"${name}" at byte ${at} names inode ${ino}${isReserved ? ", which is reserved" : ` of ${image.inodes}`}`), false;
+    if (ino > image.inodes || isReserved) {
+      image.say(where, `"${name}" at byte ${at} names inode ${ino}${isReserved ? ", which is reserved" : ` of ${image.inodes}`}`);
+      return false;
+    }
     this.names[ino]!++;
     const links = image.view.getUint16(image.inodeAt(ino) + I_LINKS, true);
     if (links === 0) return image.say(where, `"${name}" at byte ${at} names inode ${ino}, which is free`), false;

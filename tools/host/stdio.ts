@@ -158,8 +158,14 @@ export function standardInput(keys: EscapeKeys | null): Input {
 
 /** The reader of our output went away, as `head` does. */
 export class OutputClosed extends Error {}
+/** What a shell says of a program that SIGPIPE ended. */
+export const EXIT_PIPE = 141;
 
-/** Writes all of it, waiting for a slow reader. */
+/** Output cannot be written: a line for the user. */
+export class OutputError extends Error {}
+const NAMES = ["standard input", "standard output", "standard error"], REASONS: Readonly<Record<string, string>> = { ENOSPC: "no space left on the device", EBADF: "is closed" };
+
+/** Writes all of it, waiting for a slow reader. => throws OutputClosed or OutputError */
 export function writeOut(fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {
     try {
@@ -167,17 +173,29 @@ export function writeOut(fd: number, bytes: Uint8Array): void {
     } catch (e) {
       const { code } = e as NodeJS.ErrnoException;
       if (code === "EPIPE") throw new OutputClosed();
-      if (code !== "EAGAIN") throw e;
+      if (code !== "EAGAIN") throw new OutputError(`${NAMES[fd] ?? `descriptor ${fd}`} cannot be written: ${REASONS[code ?? ""] ?? (e as Error).message}`);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }
+  }
+}
+
+export const print = (text: string): void => writeOut(1, new TextEncoder().encode(text));
+
+/** To standard error. That it cannot be written is nobody's concern. */
+export function printError(text: string): void {
+  try {
+    writeOut(2, new TextEncoder().encode(text));
+  } catch (e) {
+    if (!(e instanceof OutputClosed) && !(e instanceof OutputError)) throw e;
   }
 }
 
 /** A console of the machine on an input and an output descriptor. Call `ready` after the machine has taken it. */
 export class HostStream implements ByteStream {
   onReadable?: () => void;
-  /** The reader is gone; nothing is written any more. */
+  /** Nothing is written any more: the reader is gone, or `error` says what is wrong. */
   closed = false;
+  error: OutputError | null = null;
   private readonly input: Input;
   private readonly fd: number;
 
@@ -195,7 +213,8 @@ export class HostStream implements ByteStream {
     try {
       writeOut(this.fd, bytes);
     } catch (e) {
-      if (!(e instanceof OutputClosed)) throw e;
+      if (e instanceof OutputError) this.error = e;
+      else if (!(e instanceof OutputClosed)) throw e;
       this.closed = true;
     }
   }
