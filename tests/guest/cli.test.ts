@@ -159,9 +159,20 @@ test("QEMU's options for its board mean what they mean there", () => {
   assert.is(said(`-M virt -kernel k -m 64 ${disks} -snapshot`), "--kernel k --mem 64M --bios default --drive fs.img --virtio legacy");
   assert.is(said("--kernel k --drive fs.img -nographic"), "--kernel k --drive fs.img");
   assert.is(said("--kernel k --append -v --rw --drive d"), "--kernel k --append -v --rw --drive d");
-  assert.is(said("-kernel k -drive id=b,file=b.img,snapshot=on -drive id=a,file=a.img -device virtio-blk-device,drive=b,bus=virtio-mmio-bus.1 " +
-    "-device virtio-blk-device,drive=a,bus=virtio-mmio-bus.0"), "--kernel k --drive a.img --drive b.img --virtio legacy");
-  assert.equal(fromQemu(["-kernel", "k", "-smp", "3", "-device", "e1000"]).notes, ["-smp 3: this machine has one hart", "-device e1000: there is no such device here"]);
+  assert.is(said("-kernel k -drive id=b,file=b.img,snapshot=on -drive id=a,file=a,,b.img,readonly=on -device virtio-blk-device,drive=b,bus=virtio-mmio-bus.1 " +
+    "-device virtio-blk-device,drive=a,bus=virtio-mmio-bus.0"), "--kernel k --drive a,b.img --drive b.img --virtio legacy");
+  assert.is(said("--kernel k --json -nographic"), "--kernel k --json");
+  assert.is(said("-M virt -bios none --virtio modern"), "--bios none --virtio modern");
+  const noted = "-smp 3 -device e1000 -cpu rv32 -serial file:log -M virt,aia=aplic -global a.b=c";
+  assert.equal(fromQemu(["-kernel", "k", "-serial", "mon:stdio", ...noted.split(" ")]).notes, [
+    "-smp 3: this machine has one hart", "-device e1000: there is no such device here", "-cpu rv32: has no effect here", "-serial file:log: has no effect here",
+    "-M virt,aia=aplic: aia has no effect here", "-global a.b=c: has no effect here",
+  ]);
+  assert.match(loanword(["machine", "--version"]).stdout, /^QEMU emulator version 7\.2\.0 \(its board virt, by loanword \d/);
+  refused(machine("-kernel", kernel, "-smp", "many"), /-smp many: give a number/);
+  refused(machine("-kernle", kernel), /-kernle is no option .*; did you mean -kernel\?/);
+  refused(machine("-kernel", kernel, "-drive", `file=${disk},if=pflash`), /if=pflash is not here/);
+  refused(machine("-kernel", kernel, "-drive", `file=${disk}`, "-drive", "file=b,snapshot=on"), /all disks do the one or the other/);
   refused(machine("-kernel", kernel, "-M", "sifive_u"), /only the board virt/);
   refused(machine("-kernel", kernel, "-gdb", "tcp::26000"), /-gdb is no option/);
   refused(machine("-kernel", kernel, "-drive", "file=x.qcow2,format=qcow2"), /convert the image to raw/);

@@ -7,13 +7,22 @@
 //
 // As there: disks keep what is written to them unless -snapshot or snapshot=on is given, virtio is the legacy one unless told
 // otherwise, and a machine named by -machine or -M has OpenSBI unless it is given another -bios. Options in two dashes are ours.
-import { UsageError } from "./options.ts";
+import { didYouMean } from "./nearest.ts";
+import { takesValue, UsageError } from "./options.ts";
 
-/** Options of QEMU without a value, and with one, that change nothing here. */
+/** Options of QEMU without a value that change nothing here. */
 const IDLE_FLAGS = new Set(["-nographic", "-no-reboot", "-no-shutdown", "-nodefaults", "-no-user-config", "-enable-kvm"]);
-const IDLE_VALUES = new Set(["-serial", "-display", "-monitor", "-accel", "-cpu", "-name", "-rtc", "-vga", "-parallel"]);
+/** Options with a value, and the values that ask for what is here anyway; others are noted. */
+const IDLE_VALUES: Readonly<Record<string, RegExp>> = {
+  "-serial": /^(mon:)?stdio$/, "-cpu": /^(rv64|max)$/, "-monitor": /^(none|null|stdio|mon:stdio)$/,
+  "-display": /./, "-accel": /./, "-name": /./, "-rtc": /./, "-vga": /./, "-parallel": /./,
+};
+/** Properties of the board that change nothing here. */
+const IDLE_PROPERTIES = new Set(["type", "virt", "accel", "dumpdtb", "graphics", "usb"]);
+const BOARD_OPTIONS = new Set(["-machine", "-M", "-m", "-smp", "-global", "-drive", "-device", "-netdev"]);
 /** Options whose value is passed on as it is. */
 const SAME: Readonly<Record<string, string>> = { "-kernel": "--kernel", "-bios": "--bios", "-initrd": "--initrd", "-append": "--append" };
+const KNOWN = [...IDLE_FLAGS, ...Object.keys(IDLE_VALUES), ...Object.keys(SAME), ...BOARD_OPTIONS, "-snapshot"].map((option) => option.slice(1));
 const LEGACY_OPTION = "virtio-mmio.force-legacy";
 
 export interface Translated {
@@ -22,10 +31,10 @@ export interface Translated {
   readonly notes: string[];
 }
 
-/** `a=1,b,c=2` as QEMU has it. */
+/** `a=1,b,c=2` as QEMU has it; a comma in a value is written twice. */
 function fields(value: string): Map<string, string> {
-  return new Map(value.split(",").map((field) => {
-    const at = field.indexOf("=");
+  return new Map(value.replaceAll(",,", "\0").split(",").map((part) => {
+    const field = part.replaceAll("\0", ","), at = field.indexOf("=");
     return at < 0 ? [field, ""] : [field.slice(0, at), field.slice(at + 1)];
   }));
 }
@@ -49,12 +58,15 @@ class Translation {
       this.snapshot = true;
       return false;
     }
-    if (!IDLE_VALUES.has(option) && SAME[option] === undefined && !["-machine", "-M", "-m", "-smp", "-global", "-drive", "-device", "-netdev"].includes(option)) {
-      throw new UsageError(`${option} is no option of this machine, nor one of QEMU's that it knows; see \`loanword machine --help\``);
+    const idle = IDLE_VALUES[option], same = SAME[option];
+    if (idle === undefined && same === undefined && !BOARD_OPTIONS.has(option)) {
+      const hint = didYouMean(option.slice(1), KNOWN, "-");
+      throw new UsageError(`${option} is no option of this machine, nor one of QEMU's that it knows${hint} (see \`loanword machine --help\`)`);
     }
     if (value === undefined) throw new UsageError(`${option} needs a value`);
-    if (SAME[option] !== undefined) this.out.push(SAME[option], value);
-    else if (!IDLE_VALUES.has(option)) this.takeBoard(option, value);
+    if (same !== undefined) this.out.push(same, value);
+    else if (idle === undefined) this.takeBoard(option, value);
+    else if (!idle.test(value)) this.notes.push(`${option} ${value}: has no effect here`);
     return true;
   }
 
@@ -65,14 +77,17 @@ class Translation {
       if (type !== "virt") throw new UsageError(`${option} ${type}: only the board virt is here`);
       this.board = true;
       if (f.has("dumpdtb")) this.out.push("--dumpdtb", f.get("dumpdtb")!);
+      for (const name of f.keys()) if (!IDLE_PROPERTIES.has(name)) this.notes.push(`${option} ${value}: ${name} has no effect here`);
     } else if (option === "-m") {
       const size = f.get("size") ?? first;
       this.out.push("--mem", /^\d+$/.test(size) ? `${size}M` : size);
     } else if (option === "-smp") {
       const harts = Number(f.get("cpus") ?? first);
+      if (!(harts >= 1)) throw new UsageError(`-smp ${value}: give a number of harts; this machine has one`);
       if (harts > 1) this.notes.push(`-smp ${harts}: this machine has one hart`);
     } else if (option === "-global") {
       if (f.has(LEGACY_OPTION)) this.legacy = isOn(f.get(LEGACY_OPTION));
+      else this.notes.push(`-global ${value}: has no effect here`);
     } else if (option === "-drive") this.drive(f);
     else this.device(option, value, first, f);
   }
@@ -80,6 +95,7 @@ class Translation {
   private drive(f: Map<string, string>): void {
     const file = f.get("file"), format = f.get("format") ?? "raw";
     if (file === undefined) throw new UsageError("-drive needs file=F");
+    if (!/^(none|virtio)$/.test(f.get("if") ?? "none")) throw new UsageError(`-drive ${file}: if=${f.get("if")} is not here; disks are virtio's (if=none or if=virtio)`);
     if (format !== "raw") throw new UsageError(`-drive ${file}: format ${format} is not read here; convert the image to raw`);
     this.drives.push({ id: f.get("id") ?? "", file, dropped: isOn(f.get("snapshot")) || isOn(f.get("readonly")) });
   }
@@ -101,27 +117,30 @@ class Translation {
     });
     const rest = drives.filter((d) => !order.includes(d));
     for (const d of [...order, ...rest]) out.push("--drive", d.file);
-    if (drives.length > 0 && !this.snapshot && !drives.some((d) => d.dropped)) out.push("--rw");
-    if ((this.board || blocks.length > 0) && this.legacy) out.push("--virtio", "legacy");
+    const dropped = drives.filter((d) => d.dropped || this.snapshot), kept = drives.find((d) => !dropped.includes(d));
+    if (kept !== undefined && dropped.length > 0) {
+      throw new UsageError(`-drive ${dropped[0]!.file} forgets what is written and ${kept.file} keeps it: here all disks do the one or the other (-snapshot: all forget)`);
+    }
+    if (kept !== undefined) out.push("--rw");
+    const saysVirtio = out.some((word) => /^--virtio(=|$)/.test(word));
+    if ((this.board || blocks.length > 0) && this.legacy && !saysVirtio) out.push("--virtio", "legacy");
     return { argv: out, notes: this.notes };
   }
 }
 
 /** Puts what is said in QEMU's way into ours. => the same when nothing is. Throws UsageError */
 export function fromQemu(argv: readonly string[]): Translated {
-  const isTheirs = (word: string): boolean => /^-[a-zA-Z]/.test(word) && word !== "-h";
-  const usesOurs = (i: number): boolean => i > 0 && /^--[a-z]+$/.test(argv[i - 1]!);
-  if (!argv.some((word, i) => (isTheirs(word) && !usesOurs(i)) || /^(.*,)?file=/.test(word))) return { argv: [...argv], notes: [] };
-  const t = new Translation(), flags = new Set(["--rw", "--json", "--help"]);
+  const t = new Translation();
+  let isQemu = false;
   for (let i = 0; i < argv.length; i++) {
-    const word = argv[i]!;
-    if (word === "--drive" && /(^|,)file=/.test(argv[i + 1] ?? "")) t.take("-drive", argv[++i]);
-    else if (isTheirs(word)) {
-      if (t.take(word, argv[i + 1])) i++;
+    const word = argv[i]!, value = argv[i + 1], isDrive = word === "--drive" && /(^|,)file=/.test(value ?? "");
+    if (isDrive || (/^-[a-zA-Z]/.test(word) && word !== "-h")) {
+      isQemu = true;
+      if (t.take(isDrive ? "-drive" : word, value)) i++;
     } else {
       t.out.push(word);
-      if (/^--[a-z]+$/.test(word) && !flags.has(word) && i + 1 < argv.length) t.out.push(argv[++i]!);
+      if (takesValue("machine", word) === true && value !== undefined) t.out.push(argv[++i]!);
     }
   }
-  return t.finish();
+  return isQemu ? t.finish() : { argv: [...argv], notes: [] };
 }
