@@ -283,6 +283,7 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));
   k.notePath(prog.image.vnode, p.exePath);
   p.didExec = true;
+  p.cred = p.cred.forExec();
   yield* setText(p, prog.image.vnode);
   k.traced("exec", () => `[${p.pid}] exec ${prog.path}`);
   p.exitSignal = 17;

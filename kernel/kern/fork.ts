@@ -3,6 +3,7 @@ import { EAGAIN, EINVAL, ENOMEM, EFAULT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyout } from "../uvm/uio.ts";
 import { uvmspaceFork, type Vmspace } from "../uvm/vmspace.ts";
+import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "./caps.ts";
 import { armCpuLimit } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import { Process, Thread, AST_EXIT } from "./proc.ts";
@@ -55,7 +56,7 @@ export function* clone(k: Kern, t: Thread, c: CloneRequest): KGen<number> {
 /** RLIMIT_NPROC: threads of the same real user; the superuser is not counted. */
 function tooMany(k: Kern, p: Process): boolean {
   const limit = p.limits.get(RLIMIT_NPROC), { cred } = p;
-  if (limit === Infinity || cred.isRoot || cred.uid === 0) return false;
+  if (limit === Infinity || cred.can(CAP_SYS_RESOURCE) || cred.can(CAP_SYS_ADMIN) || cred.uid === 0) return false;
   let n = 0;
   for (const o of k.procs.values()) if (o.cred.uid === cred.uid) n += Math.max(1, o.threads.length);
   return n >= limit;

@@ -15,6 +15,7 @@ import {
   type FileOps, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, PollQueue, POLLRDNORM, POLLWRNORM,
   type PollWaiter,
 } from "./file.ts";
+import { CAP_SYS_RESOURCE } from "./caps.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
 import { argOut } from "./ioctlarg.ts";
@@ -257,7 +258,7 @@ class PipeOps implements FileOps {
     if (cmd === F_GETPIPE_SZ) return p.ring.length;
     if (cmd !== F_SETPIPE_SZ || arg < 0) return -EINVAL;
     const capacity = Math.max(PAGE, 2 ** Math.ceil(Math.log2(Math.max(1, arg))));
-    if (capacity > PIPE_CAPACITY_MAX && !t.proc.cred.isRoot) return -EPERM;
+    if (capacity > PIPE_CAPACITY_MAX && !t.proc.cred.can(CAP_SYS_RESOURCE)) return -EPERM;
     // Linux counts pages in use, not bytes.
     if (capacity < Math.ceil(p.count / PAGE) * PAGE) return -EBUSY;
     if (capacity > PIPE_CAPACITY_LIMIT) return -ENOMEM;

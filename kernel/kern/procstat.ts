@@ -1,5 +1,6 @@
 // /proc/N/stat, status, statm and limits: what ps and top read, of a process or (in its task folder) of one thread.
 import { UO_VNODE } from "../uvm/object.ts";
+import { NO_CAPS } from "./caps.ts";
 import type { Cred } from "./cred.ts";
 import type { Kern } from "./kern.ts";
 import { type Process, PS_STOPPED, type Thread } from "./proc.ts";
@@ -17,8 +18,6 @@ export const ticks = (ns: number): number => Math.floor(ns / 1e7);
 const LIMITS: readonly (readonly [name: string, unit: string])[] = [["cpu time", "seconds"], ["file size", "bytes"], ["data size", "bytes"], ["stack size", "bytes"],
   ["core file size", "bytes"], ["resident set", "bytes"], ["processes", "processes"], ["open files", "files"], ["locked memory", "bytes"], ["address space", "bytes"],
   ["file locks", "locks"], ["pending signals", "signals"], ["msgqueue size", "bytes"], ["nice priority", ""], ["realtime priority", ""], ["realtime timeout", "us"]];
-/** All capabilities, and none: the superuser's and everybody else's. */
-const ALL_CAPS = "000001ffffffffff", NO_CAPS = "0000000000000000";
 
 function stateOf(k: Kern, p: Process, t: Thread | undefined): string {
   if (p.isZombie) return "Z";
@@ -130,10 +129,8 @@ const userIds = (c: Cred): string => `Uid:\t${c.uid}\t${c.euid}\t${c.suid}\t${c.
 /** A space behind each, and one where there are none. */
 const groups = (c: Cred): string => `Groups:\t${c.groups.map((g) => `${g} `).join("") || " "}\n`;
 
-/** A process has all capabilities or none, as capget says too. */
-function capabilities(c: Cred): string {
-  const has = c.isRoot ? ALL_CAPS : NO_CAPS;
-  return `CapInh:\t${NO_CAPS}\nCapPrm:\t${has}\nCapEff:\t${has}\nCapBnd:\t${ALL_CAPS}\nCapAmb:\t${NO_CAPS}\n`;
+function capabilities({ caps }: Cred): string {
+  return `CapInh:\t${caps.inheritable}\nCapPrm:\t${caps.permitted}\nCapEff:\t${caps.effective}\nCapBnd:\t${caps.bounding}\nCapAmb:\t${NO_CAPS}\n`;
 }
 
 export function procStatm(_k: Kern, p: Process): string {

@@ -8,6 +8,7 @@ import { uvmStackLimit } from "../uvm/stack.ts";
 import type { Uio } from "../uvm/uio.ts";
 import type { Vmspace } from "../uvm/vmspace.ts";
 import { type Vnode, VREG } from "../vfs/vnode.ts";
+import { CAP_SYS_RESOURCE } from "../kern/caps.ts";
 import { NOFILE_MAX } from "../kern/fdtable.ts";
 import { O_APPEND, type OpenFile } from "../kern/file.ts";
 import { armCpuLimit } from "../kern/itimer.ts";
@@ -24,7 +25,7 @@ const limitAt = (d: DataView, at: number): number => (u64At(d, at) >= 2 ** 63 ? 
 /** May a process see and set another's limits? */
 function mayLimit(t: Thread, p: Process): boolean {
   const a = t.proc.cred, b = p.cred;
-  return p === t.proc || a.isRoot || ([b.euid, b.suid, b.uid].every((id) => id === a.uid) && [b.egid, b.sgid, b.gid].every((id) => id === a.gid));
+  return p === t.proc || a.can(CAP_SYS_RESOURCE) || ([b.euid, b.suid, b.uid].every((id) => id === a.uid) && [b.egid, b.sgid, b.gid].every((id) => id === a.gid));
 }
 
 function* prlimit(k: Kern, t: Thread, p: Process | null, which: number, newVa: number, oldVa: number): KGen<number> {
@@ -40,7 +41,7 @@ function* prlimit(k: Kern, t: Thread, p: Process | null, which: number, newVa: n
     const soft = limitAt(d, 0), hard = limitAt(d, 8);
     if (soft > hard) return -EINVAL;
     if (which === RLIMIT_NOFILE && hard > NOFILE_MAX) return -EPERM;
-    if (hard > limits.hard[which]! && !t.proc.cred.isRoot) return -EPERM;
+    if (hard > limits.hard[which]! && !t.proc.cred.can(CAP_SYS_RESOURCE)) return -EPERM;
     limits.set(which, soft, hard);
     if (which === RLIMIT_CPU) armCpuLimit(k, p);
     if (which === RLIMIT_STACK) uvmStackLimit(p.vmspace, soft);

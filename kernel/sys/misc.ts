@@ -1,7 +1,8 @@
 // The remaining system calls: names of the system, random numbers, futexes, logs, power.
-import { EFAULT, EINVAL, ENODEV, ENOENT, ENOSYS, EPERM, ESRCH } from "../lib/errno.ts";
+import { EFAULT, EINVAL, ENODEV, ENOENT, ENOSYS, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { toBytes } from "../uvm/uio.ts";
+import { CAP_SYS_BOOT } from "../kern/caps.ts";
 import { futexRequeue, futexWait, futexWakeAt } from "../kern/futex.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
@@ -113,7 +114,7 @@ function* syslog(k: Kern, t: Thread): KGen<number> {
 const REBOOT_MAGIC = 0xfee1dead | 0, CMD_RESTART = 0x01234567, CMD_HALT = 0xcdef0123 | 0, CMD_POWER_OFF = 0x4321fedc, CMD_CAD_ON = 0x89abcdef | 0, CMD_CAD_OFF = 0;
 
 function* reboot(k: Kern, t: Thread): KGen<number> {
-  if (!t.proc.cred.isRoot) return -EPERM;
+  if (!t.proc.cred.can(CAP_SYS_BOOT)) return -EPERM;
   if (intOf(t, 0) !== REBOOT_MAGIC) return -EINVAL;
   const cmd = intOf(t, 2);
   if (cmd === CMD_CAD_ON || cmd === CMD_CAD_OFF) return 0;
@@ -132,27 +133,10 @@ function* getcpu(k: Kern, t: Thread): KGen<number> {
   return 0;
 }
 
-function* capget(k: Kern, t: Thread): KGen<number> {
-  const d = yield* getView(k, t, argUOf(t, 0), 8);
-  if (typeof d === "number") return d;
-  const version = d.getUint32(0, true), pid = d.getInt32(4, true);
-  if (version !== 0x20080522 && version !== 0x19980330 && version !== 0x20071026) {
-    d.setUint32(0, 0x20080522, true);
-    const err = yield* putBytes(k, t, argUOf(t, 0), new Uint8Array(d.buffer));
-    return err < 0 ? err : argUOf(t, 1) === 0 ? 0 : -EINVAL;
-  }
-  const p = pid === 0 ? t.proc : k.procs.get(pid);
-  if (!p) return -ESRCH;
-  if (argUOf(t, 1) === 0) return 0;
-  const all = p.cred.isRoot ? -1 : 0, high = p.cred.isRoot ? 0x1ff : 0;
-  const words = version === 0x19980330 ? [all, all, 0] : [all, all, 0, high, high, 0];
-  return yield* putBytes(k, t, argUOf(t, 1), new Uint8Array(Int32Array.from(words).buffer));
-}
-
 export const MISC_CALLS: readonly Row[] = [
   slow(160, "uname", "x", uname), slow(161, "sethostname", "xu", sethostname), slow(179, "sysinfo", "x", sysinfo), slow(278, "getrandom", "xux", getrandom),
   slow(98, "futex", "xddxxx", futex, RESTART_SA), slow(258, "riscv_hwprobe", "xuuxx", hwprobe), fast(259, "riscv_flush_icache", "xxx", () => 0),
-  slow(116, "syslog", "dxd", syslog), slow(142, "reboot", "xxxx", reboot), slow(168, "getcpu", "xxx", getcpu), slow(90, "capget", "xx", capget),
-  fast(91, "capset", "xx", () => 0), fast(97, "unshare", "x", (_k, t) => (intOf(t, 0) === 0 ? 0 : -EPERM)),
+  slow(116, "syslog", "dxd", syslog), slow(142, "reboot", "xxxx", reboot), slow(168, "getcpu", "xxx", getcpu),
+  fast(97, "unshare", "x", (_k, t) => (intOf(t, 0) === 0 ? 0 : -EPERM)),
   fast(224, "swapon", "xx", (_k, t) => (t.proc.cred.isRoot ? -ENODEV : -EPERM)), fast(225, "swapoff", "x", (_k, t) => (t.proc.cred.isRoot ? -ENOENT : -EPERM)),
 ];

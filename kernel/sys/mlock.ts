@@ -4,6 +4,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { MAP_WIREFUTURE, type VmMap } from "../uvm/map.ts";
 import { isMapped } from "../uvm/mapops.ts";
 import { uvmMapPageable } from "../uvm/mapwire.ts";
+import { CAP_IPC_LOCK } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RLIMIT_MEMLOCK } from "../kern/rlimit.ts";
@@ -21,10 +22,10 @@ export function lockedBytes(map: VmMap, start = map.min, end = map.max): number 
 }
 
 /** May a process lock at all? => 0 or -EPERM */
-const mayLock = (t: Thread): number => (t.proc.cred.isRoot || t.proc.limits.get(RLIMIT_MEMLOCK) > 0 ? 0 : -EPERM);
+const mayLock = (t: Thread): number => (t.proc.cred.can(CAP_IPC_LOCK) || t.proc.limits.get(RLIMIT_MEMLOCK) > 0 ? 0 : -EPERM);
 
 /** Bytes a process may have locked. */
-const lockLimit = (t: Thread): number => (t.proc.cred.isRoot ? Infinity : t.proc.limits.get(RLIMIT_MEMLOCK));
+const lockLimit = (t: Thread): number => (t.proc.cred.can(CAP_IPC_LOCK) ? Infinity : t.proc.limits.get(RLIMIT_MEMLOCK));
 
 /** May new memory be mapped by a process that said MCL_FUTURE, or that asks for MAP_LOCKED? => 0, -EAGAIN, -EPERM */
 export function mayMapLocked(t: Thread, size: number, isAsked: boolean): number {

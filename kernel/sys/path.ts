@@ -8,6 +8,7 @@ import { namei, type NameiResult } from "../vfs/namei.ts";
 import { type AttrChange, type Attr, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
 import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, type OpenFile } from "../kern/file.ts";
+import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
@@ -69,7 +70,7 @@ function dirError(t: Thread, dir: Vnode, victim: Vnode | null = null): number {
   if (dir.isReadOnly) return -EROFS;
   if (!mayOn(t, dir, 3)) return -EACCES;
   const a = dir.getattr(), { cred } = t.proc;
-  if (victim && (a.mode & 0o1000) !== 0 && !cred.isRoot && cred.euid !== a.uid && cred.euid !== victim.getattr().uid) return -EPERM;
+  if (victim && (a.mode & 0o1000) !== 0 && !cred.can(CAP_FOWNER) && cred.euid !== a.uid && cred.euid !== victim.getattr().uid) return -EPERM;
   return 0;
 }
 
@@ -206,7 +207,7 @@ function* faccessat(k: Kern, t: Thread, flags: number): KGen<number> {
 function* change(t: Thread, v: Vnode, c: AttrChange): KGen<number> {
   if (v.isReadOnly) return -EROFS;
   const a = v.getattr(), { cred } = t.proc;
-  if (!cred.isRoot && cred.euid !== a.uid) return -EPERM;
+  if (!cred.can(CAP_FOWNER) && cred.euid !== a.uid) return -EPERM;
   return yield* v.setattr(c);
 }
 
@@ -215,7 +216,7 @@ function* chown(t: Thread, v: Vnode, uid: number, gid: number): KGen<number> {
   if (v.isReadOnly) return -EROFS;
   if (uid !== -1) c.uid = uid >>> 0;
   if (gid !== -1) c.gid = gid >>> 0;
-  const ok = cred.isRoot || (cred.euid === a.uid && (uid === -1 || uid >>> 0 === a.uid) && (gid === -1 || cred.hasGroup(gid >>> 0)));
+  const ok = cred.can(CAP_CHOWN) || (cred.euid === a.uid && (uid === -1 || uid >>> 0 === a.uid) && (gid === -1 || cred.hasGroup(gid >>> 0)));
   if (!ok) return -EPERM;
   if (v.type === VREG && (a.mode & 0o6000) !== 0) c.mode = a.mode & ~0o4000 & ((a.mode & 0o10) !== 0 ? ~0o2000 : ~0);
   return yield* v.setattr(c);
@@ -292,7 +293,7 @@ function* mkdirat(k: Kern, t: Thread): KGen<number> {
 function* mknodat(k: Kern, t: Thread): KGen<number> {
   const mode = intOf(t, 2), type = (mode & S_IFMT) === 0 ? VREG : typeOfMode(mode), rdev = intOf(t, 3) >>> 0;
   if (type === VDIR || type === VLNK || type === 0) return type === VDIR ? -EPERM : -EINVAL;
-  if ((type === VCHR || type === VBLK) && !t.proc.cred.isRoot) return -EPERM;
+  if ((type === VCHR || type === VBLK) && !t.proc.cred.can(CAP_MKNOD)) return -EPERM;
   return yield* makeAt(k, t, intOf(t, 0), argUOf(t, 1), false, (dir, leaf) =>
     dir.create(leaf, { type, mode: mode & ~t.proc.umask & 0o7777, rdev: type === VFIFO || type === VSOCK ? 0 : rdev, ...ownerIn(t, dir) }));
 }
@@ -426,7 +427,7 @@ function* getcwd(k: Kern, t: Thread): KGen<number> {
 
 /** Takes over the reference. */
 function* setDir(t: Thread, v: Vnode, isRoot: boolean): KGen<number> {
-  const err = v.type !== VDIR ? -ENOTDIR : !mayOn(t, v, 1) ? -EACCES : isRoot && !t.proc.cred.isRoot ? -EPERM : 0;
+  const err = v.type !== VDIR ? -ENOTDIR : !mayOn(t, v, 1) ? -EACCES : isRoot && !t.proc.cred.can(CAP_SYS_CHROOT) ? -EPERM : 0;
   if (err < 0) {
     yield* v.vrele();
     return err;

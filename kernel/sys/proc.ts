@@ -1,6 +1,7 @@
 // System calls about processes: clone, execve, exit, wait, ids, groups and sessions, usage, prctl.
 import { EACCES, EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH, E2BIG } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
+import { CAP_LAST, CAP_SETGID, CAP_SETPCAP, CAP_SETUID } from "../kern/caps.ts";
 import { execve } from "../kern/exec.ts";
 import { exitProcess, exitThread } from "../kern/exit.ts";
 import { clone, type CloneRequest } from "../kern/fork.ts";
@@ -157,7 +158,7 @@ const targetOf = (k: Kern, t: Thread): Process | null => (intOf(t, 0) === 0 ? t.
 
 function setIds(t: Thread, real: "uid" | "gid", r: number, e: number, s: number): number {
   const c = t.proc.cred, [cr, ce, cs] = real === "uid" ? [c.uid, c.euid, c.suid] : [c.gid, c.egid, c.sgid];
-  const allowed = (v: number): boolean => v === -1 || c.isRoot || [cr, ce, cs].includes(v >>> 0);
+  const allowed = (v: number): boolean => v === -1 || c.can(real === "uid" ? CAP_SETUID : CAP_SETGID) || [cr, ce, cs].includes(v >>> 0);
   if (!allowed(r) || !allowed(e) || !allowed(s)) return -EPERM;
   const pick = (v: number, old: number): number => (v === -1 ? old : v >>> 0), n = { r: pick(r, cr), e: pick(e, ce), s: pick(s, cs) };
   t.proc.cred = real === "uid" ? c.with({ uid: n.r, euid: n.e, suid: n.s }) : c.with({ gid: n.r, egid: n.e, sgid: n.s });
@@ -167,7 +168,7 @@ function setIds(t: Thread, real: "uid" | "gid", r: number, e: number, s: number)
 function setId(t: Thread, real: "uid" | "gid"): number {
   const v = intOf(t, 0);
   if (v === -1) return -EINVAL;
-  return t.proc.cred.isRoot ? setIds(t, real, v, v, v) : setIds(t, real, -1, v, -1);
+  return t.proc.cred.can(real === "uid" ? CAP_SETUID : CAP_SETGID) ? setIds(t, real, v, v, v) : setIds(t, real, -1, v, -1);
 }
 
 function setReIds(t: Thread, real: "uid" | "gid"): number {
@@ -189,7 +190,7 @@ function* getgroups(k: Kern, t: Thread): KGen<number> {
 
 function* setgroups(k: Kern, t: Thread): KGen<number> {
   const n = intOf(t, 0);
-  if (!t.proc.cred.isRoot) return -EPERM;
+  if (!t.proc.cred.can(CAP_SETGID)) return -EPERM;
   if (n < 0 || n > 65536) return -EINVAL;
   const b = yield* getBytes(k, t, argUOf(t, 1), 4 * n);
   if (typeof b === "number") return b;
@@ -210,7 +211,7 @@ function* getrusage(k: Kern, t: Thread): KGen<number> {
 
 // ---- prctl ---------------------------------------------------------------------------------------------------------
 
-const PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_SET_NAME = 15, PR_GET_NAME = 16, PR_CAPBSET_READ = 23;
+const PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_SET_NAME = 15, PR_GET_NAME = 16, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24;
 const PR_SET_TIMERSLACK = 29, PR_GET_TIMERSLACK = 30, PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39;
 
 function* prctl(k: Kern, t: Thread): KGen<number> {
@@ -237,7 +238,13 @@ function* prctl(k: Kern, t: Thread): KGen<number> {
       for (let i = 0; i < Math.min(15, p.comm.length); i++) b[i] = p.comm.charCodeAt(i);
       return yield* putBytes(k, t, va, b);
     }
-    case PR_CAPBSET_READ: return arg >= 0 && arg <= 40 ? 1 : -EINVAL;
+    case PR_CAPBSET_READ: return arg >= 0 && arg <= CAP_LAST ? Number(p.cred.caps.bounding.has(arg)) : -EINVAL;
+    case PR_CAPBSET_DROP: {
+      if (!p.cred.can(CAP_SETPCAP)) return -EPERM;
+      if (arg < 0 || arg > CAP_LAST) return -EINVAL;
+      p.cred = p.cred.withCaps({ ...p.cred.caps, bounding: p.cred.caps.bounding.without(arg) });
+      return 0;
+    }
     case PR_SET_NO_NEW_PRIVS: case PR_SET_TIMERSLACK: return 0;
     case PR_GET_NO_NEW_PRIVS: return 0;
     case PR_GET_TIMERSLACK: return 50000;

@@ -1,6 +1,7 @@
 // System calls about scheduling: nice values, policies and priorities, the processors a thread may use (there is one).
 import { E2BIG, EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
+import { CAP_SYS_NICE } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from "../kern/rlimit.ts";
@@ -18,11 +19,11 @@ const isFair = (policy: number): boolean => policy === SCHED_OTHER || policy ===
 /** Has the caller the same owner, or is it root? */
 function isOwner(t: Thread, o: Thread): boolean {
   const a = t.proc.cred, b = o.proc.cred;
-  return a.isRoot || a.euid === b.uid || a.euid === b.euid;
+  return a.can(CAP_SYS_NICE) || a.euid === b.uid || a.euid === b.euid;
 }
 
 /** May the caller make a thread as eager as this? */
-const canNice = (t: Thread, o: Thread, nice: number): boolean => t.proc.cred.isRoot || 20 - nice <= o.proc.limits.get(RLIMIT_NICE);
+const canNice = (t: Thread, o: Thread, nice: number): boolean => t.proc.cred.can(CAP_SYS_NICE) || 20 - nice <= o.proc.limits.get(RLIMIT_NICE);
 
 const threadOf = (k: Kern, t: Thread, id: number): Thread | null => (id === 0 ? t : k.threads.get(id) ?? null);
 
@@ -61,7 +62,7 @@ interface Wish { policy: number; priority: number; nice: number; reset: boolean 
 /** What is not root's to decide. */
 function mayHave(t: Thread, o: Thread, w: Wish): boolean {
   const { sched } = o, rtMax = o.proc.limits.get(RLIMIT_RTPRIO);
-  if (t.proc.cred.isRoot) return true;
+  if (t.proc.cred.can(CAP_SYS_NICE)) return true;
   if (!isOwner(t, o) || (sched.doesResetOnFork && !w.reset)) return false;
   if (isRt(w.policy)) return (w.policy === sched.policy || rtMax > 0) && (w.priority <= sched.rtPriority || w.priority <= rtMax);
   if (sched.policy === SCHED_IDLE && w.policy !== SCHED_IDLE && !canNice(t, o, sched.nice)) return false;

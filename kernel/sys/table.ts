@@ -2,6 +2,7 @@
 import { KASSERT } from "../lib/kassert.ts";
 import type { SyscallEntry } from "../kern/trap.ts";
 import type { Row } from "./args.ts";
+import { CAPS_CALLS } from "./caps.ts";
 import { EVENT_CALLS } from "./event.ts";
 import { FILE_CALLS } from "./file.ts";
 import { LIMIT_CALLS } from "./limit.ts";
@@ -17,7 +18,7 @@ import { SOCKET_CALLS } from "./socket.ts";
 import { TIME_CALLS } from "./time.ts";
 
 const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS,
-  LIMIT_CALLS, SCHED_CALLS, MLOCK_CALLS];
+  LIMIT_CALLS, SCHED_CALLS, MLOCK_CALLS, CAPS_CALLS];
 const NR_MAX = 512;
 
 /** Indexed by number; a hole answers ENOSYS. */

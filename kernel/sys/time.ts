@@ -1,6 +1,7 @@
 // System calls about time. CLOCK_MONOTONIC is the virtual clock; CLOCK_REALTIME is it plus an offset.
 import { EFAULT, EINTR, EINVAL, EPERM, ERESTART, ETIMEDOUT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
+import { CAP_SYS_TIME } from "../kern/caps.ts";
 import { cpuNs, itimerOf, ProcTimer, timerCreate, timerDelete, timerOf } from "../kern/itimer.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Process, Thread } from "../kern/proc.ts";
@@ -68,7 +69,7 @@ function* clockSettime(k: Kern, t: Thread): KGen<number> {
   const d = yield* getView(k, t, argUOf(t, 1), 16);
   if (typeof d === "number") return d;
   if (intOf(t, 0) !== CLOCK_REALTIME || timespecAt(d, 0) < 0) return -EINVAL;
-  if (!t.proc.cred.isRoot) return -EPERM;
+  if (!t.proc.cred.can(CAP_SYS_TIME)) return -EPERM;
   k.epochSec = secOf(timespecAt(d, 0)) - secOf(k.now());
   return 0;
 }
