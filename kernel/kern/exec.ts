@@ -4,7 +4,7 @@
 //                                                      ║ point of no return: an error after it kills the process
 //
 // User addresses:  0x10000 static | 0x2a_aaaa_a000 PIE, break | … mmap, downward | guard | stack 8 MiB | sigcode | end
-import { E2BIG, EACCES, EFAULT, EINVAL, ELOOP, ENOEXEC, ENOMEM, ETXTBSY } from "../lib/errno.ts";
+import { EAGAIN, E2BIG, EACCES, EFAULT, EINVAL, ELOOP, ENOEXEC, ENOMEM, ETXTBSY } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { uaoCreate } from "../uvm/aobj.ts";
@@ -23,6 +23,7 @@ import {
   AT_PHNUM, AT_RSEQ_ALIGN, AT_RSEQ_FEATURE_SIZE, AT_SECURE, AT_UID, buildStack, HWCAP,
 } from "./execstack.ts";
 import { exitProcess, killOthers, releaseVfork } from "./exit.ts";
+import { isOverNproc } from "./fork.ts";
 import { dropTimers } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import { type Process, setText, type Thread } from "./proc.ts";
@@ -78,6 +79,7 @@ export function* readVnode(k: Kern, v: Vnode, offset: number, len: number): KGen
 export function* execve(k: Kern, t: Thread, r: ExecRequest): KGen<number> {
   const total = [...r.argv, ...r.envp].reduce((n, s) => n + s.length + 9, 0);
   if (total > Math.min(ARG_BYTES_MAX, t.proc.limits.get(RLIMIT_STACK) / 4)) return -E2BIG;
+  if (isOverNproc(k, t.proc)) return -EAGAIN;
   const prog = yield* resolve(k, t.proc, r);
   if (typeof prog === "number") return prog;
   const err = yield* replace(k, t, r, prog);
@@ -284,9 +286,16 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   k.notePath(prog.image.vnode, p.exePath);
   p.didExec = true;
   p.cred = p.cred.forExec();
+  p.admittedUid = p.cred.uid;
   yield* setText(p, prog.image.vnode);
   k.traced("exec", () => `[${p.pid}] exec ${prog.path}`);
   p.exitSignal = 17;
+  if (p.fds.refs > 1) {
+    // Another process has the same table (CLONE_FILES), and keeps it.
+    const shared = p.fds;
+    p.fds = shared.copy();
+    yield* shared.release();
+  }
   yield* p.fds.closeOnExec();
 }
 

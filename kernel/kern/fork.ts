@@ -57,9 +57,19 @@ export function* clone(k: Kern, t: Thread, c: CloneRequest): KGen<number> {
 function tooMany(k: Kern, p: Process): boolean {
   const limit = p.limits.get(RLIMIT_NPROC), { cred } = p;
   if (limit === Infinity || cred.can(CAP_SYS_RESOURCE) || cred.can(CAP_SYS_ADMIN) || cred.uid === 0) return false;
+  return threadsOf(k, cred.uid) >= limit;
+}
+
+function threadsOf(k: Kern, uid: number): number {
   let n = 0;
-  for (const o of k.procs.values()) if (o.cred.uid === cred.uid) n += Math.max(1, o.threads.length);
-  return n >= limit;
+  for (const o of k.procs.values()) if (o.cred.uid === uid) n += Math.max(1, o.threads.length);
+  return n;
+}
+
+/** Did the process become another user, who has more than his limit allows? Then it may not exec: programs do not look at setuid's answer. */
+export function isOverNproc(k: Kern, p: Process): boolean {
+  const { uid } = p.cred;
+  return uid !== 0 && uid !== p.admittedUid && threadsOf(k, uid) > p.limits.get(RLIMIT_NPROC);
 }
 
 function* putTid(k: Kern, p: Process, va: number, tid: number): KGen<number> {
@@ -90,6 +100,7 @@ function* forkProcess(k: Kern, t: Thread, c: CloneRequest, pid: number): KGen<Th
   child.root?.vref();
   child.umask = p.umask;
   child.cred = p.cred;
+  child.admittedUid = p.admittedUid;
   if (child.parent !== p) child.limits = new Limits(p.limits);
   if (child.limits.get(RLIMIT_CPU) !== Infinity) armCpuLimit(k, child);
   child.comm = p.comm;

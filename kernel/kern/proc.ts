@@ -69,6 +69,8 @@ export class Process {
   root: Vnode | null = null;
   umask = 0o022;
   cred = new Cred();
+  /** Its real user when it began its program: RLIMIT_NPROC let it. */
+  admittedUid = 0;
   pgrp: Pgrp;
   limits: Limits;
   /** Last component of the program's name, at most 15 bytes. */
