@@ -7,8 +7,8 @@
 // The rounds alternate between the rivals, so that a noisy moment hits all. The result is the median of the rounds.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { debianKernel } from "./debian.ts";
+import { parseToolArgs } from "./host/toolargs.ts";
 import type { Timing } from "./bench/markers.ts";
 import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
 import { UNTUNED, untuned } from "./bench/untuned.ts";
@@ -152,7 +152,7 @@ async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = parseToolArgs("bench", {
     allowPositionals: true,
     options: {
       only: { type: "string" }, engine: { type: "string", default: "jit" }, runs: { type: "string" }, quick: { type: "boolean" },

@@ -1,10 +1,10 @@
 // npm run proof:busybox: Debian's unmodified riscv64 busybox-static in our guest and under QEMU, on the same tree of files: the
 // same commands (proof/commands.sh) must print the same bytes. tools/proof/references.ts has the two ways QEMU runs them.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { debianBusybox } from "./debian.ts";
+import { parseToolArgs } from "./host/toolargs.ts";
 import { couldNotStart, underQemuSystem, underQemuUser } from "./proof/references.ts";
 
 const USAGE = `usage: npm run proof:busybox -- [options]
@@ -57,7 +57,7 @@ ${script}\n`);
 }
 
 function main(): number {
-  const { values } = parseArgs({ options: {
+  const { values } = parseToolArgs("proof", { options: {
     suite: { type: "string", default: "trixie" }, busybox: { type: "string" }, reference: { type: "string", default: "qemu-user" }, only: { type: "string", default: "" }, help: { type: "boolean", short: "h" },
   } });
   if (values.help || !["qemu-user", "qemu-system"].includes(values.reference)) {
@@ -68,6 +68,7 @@ function main(): number {
   const root = process.cwd(), folder = join(root, "build/proof");
   const busybox = values.busybox === undefined ? debianBusybox(root, values.suite) : { path: values.busybox };
   if ("reason" in busybox) return fail(`${busybox.reason}; --suite S names another suite, --busybox F a program`);
+  if (!existsSync(busybox.path)) return fail(`--busybox ${busybox.path}: no such file`);
   const commands = commandsOf(readFileSync(join(root, "tools/proof/commands.sh"), "latin1")).filter((c) => c.includes(values.only));
   prepare(folder, busybox.path, commands);
   const ours = spawnSync(process.execPath, ["build/tools/cli.main.mjs", "boot", "--clock", "virtual", "--dir", `${folder}:/proof`, "-c", "/proof/busybox sh /proof/script.sh /proof/busybox /proof /tmp"],

@@ -7,19 +7,25 @@
 // translation, with timer interrupts and counters read. A program has `size` random instructions. --tlb all takes the modes in turn.
 // --keep writes its image, --slice runs ours that many instructions at a time.
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import type { TlbMode } from "../emu/machine.ts";
 import { difference, twinDifference } from "../tests/diff/compare.ts";
 import { type OurRun, qemuMissing, runHere, runInQemu } from "../tests/diff/machines.ts";
 import { makeProgram, type Program } from "../tests/diff/program.ts";
+import { parseToolArgs, wrongUse } from "./host/toolargs.ts";
 
-const { values } = parseArgs({ options: {
+const { values } = parseToolArgs("fuzz", { options: {
   seed: { type: "string", default: "1" }, insns: { type: "string", default: "1000000" }, seconds: { type: "string" }, size: { type: "string", default: "20000" },
   tlb: { type: "string", default: "normal" }, keep: { type: "string" }, slice: { type: "string", default: "0" }, "keep-going": { type: "boolean", default: false },
   drop: { type: "string", default: "50" }, hot: { type: "boolean", default: false }, twin: { type: "boolean", default: false },
 } });
 
+for (const name of ["seed", "insns", "seconds", "size", "slice", "drop"] as const) {
+  const value = values[name];
+  if (value !== undefined && !/^\d{1,15}$/.test(value)) wrongUse("fuzz", `--${name} ${value}: give a number`);
+}
+
 const TLB_MODES: readonly TlbMode[] = ["normal", "tiny", "hostile"];
+if (values.tlb !== "all" && !TLB_MODES.some((mode) => mode === values.tlb)) wrongUse("fuzz", `--tlb ${values.tlb}: give one of ${TLB_MODES.join(", ")}, all`);
 
 /** Our run of a program, and what differs in the other. */
 function runBoth(program: Program, tlb: TlbMode): { ours: OurRun; report: string } {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { VBLK, VCHR } from "../kernel/vfs/vnode.ts";
 import { DiskFs } from "./diskfs.ts";
+import { wrongUse } from "./host/toolargs.ts";
 import { makeExt2 } from "./mkext2.ts";
 
 const SIZE = 16 << 20, INODES = 2048, TIME_SEC = 1_767_225_600;   // 2026-01-01
@@ -47,6 +48,9 @@ function makeImage(guest: string, source: string): Uint8Array {
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 function main(args: readonly string[]): number {
+  const wrong = args.find((word) => word !== "--check");
+  if (wrong !== undefined) wrongUse("mkimage", `there is no option ${wrong}; --check compares with the recorded digest and writes nothing`);
+  if (!existsSync("build/guest/versions.json")) wrongUse("mkimage", "build/guest is not there; build it with `node tools/bin/guest.mjs`");
   const versions = JSON.parse(readFileSync("build/guest/versions.json", "utf8")) as { gcc: string; musl: string };
   const image = makeImage("build/guest", "guest"), record = "guest/image/root.json", sha256 = digest(image);
   if (args.includes("--check")) {

@@ -1,16 +1,26 @@
 // The test command. Builds tests/**/*.test.ts, runs each file in a process of its own, two at a time, and
 // ends with one line: N passed, N failed, N skipped. Arguments select files whose path contains one of them;
-// --engine interp|jit|stress says how machines run that do not say it themselves; stress translates at once and drops at random.
+// --engine interp|jit|check|stress says how machines run that do not say it themselves; stress translates at once and drops at random.
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { installPackages, root } from "./setup.mjs";
 
+const ENGINES = ["interp", "jit", "check", "stress"];
+
 installPackages();
 const { filesBelow, buildTests, buildTools } = await import("./build.mjs");
 
 const wanted = process.argv.slice(2), engineAt = wanted.indexOf("--engine"), engine = engineAt < 0 ? undefined : wanted.splice(engineAt, 2)[1];
+const fail = (why) => {
+  console.error(`test: ${why}`);
+  process.exit(2);
+};
+if (engineAt >= 0 && !ENGINES.includes(engine)) fail(`--engine ${engine ?? ""}: give one of ${ENGINES.join(", ")}`);
+const option = wanted.find((w) => w.startsWith("-"));
+if (option !== undefined) fail(`there is no option ${option}; words select test files, --engine E says how machines run`);
 const files = filesBelow("tests", ".test.ts").filter((f) => !wanted.length || wanted.some((w) => f.includes(w)));
+if (files.length === 0) fail(`no test file's path contains ${wanted.join(" or ")}`);
 console.log(`building ${files.length} test files`);
 await buildTools();
 // A folder of its own, so that two runs at once do not disturb each other.

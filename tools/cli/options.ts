@@ -163,7 +163,7 @@ export function verbHelp(verb: Verb): string {
   return `loanword ${use}\n\n${what}\n\n${rows.map((r, i) => `  ${left[i]!.padEnd(width)}${r.help}`).join("\n")}\n\n${verb === "machine" ? QEMU : ""}${KEYS}\n`;
 }
 
-const QEMU = "QEMU's options for its board virt are taken too, with what they mean there (disks are written!): make qemu QEMU='npx loanword machine'\n\n";
+const QEMU = "QEMU's options for its board virt are taken too, with what they mean there (disks are written!): make qemu QEMU='npx --prefix LOANWORD_FOLDER loanword machine'\n\n";
 const KEYS = "On a terminal Ctrl-C goes to the guest; Ctrl-A x leaves, Ctrl-A c opens the debugger.";
 
 /** Has commands of its own (disk.ts). */

@@ -1,6 +1,6 @@
 // QEMU's command line for its `virt` board, as the Makefiles of teaching kernels have it, in words of ours:
 //
-//   make qemu QEMU='npx loanword machine'
+//   make qemu QEMU='npx --prefix LOANWORD_FOLDER loanword machine'
 //
 //   -machine virt -bios none -kernel kernel/kernel -m 128M -smp 3 -nographic -global virtio-mmio.force-legacy=false
 //   -drive file=fs.img,if=none,format=raw,id=x0 -device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0
