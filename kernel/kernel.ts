@@ -16,7 +16,7 @@ import { Process, Thread } from "./kern/proc.ts";
 import { Random } from "./kern/random.ts";
 import type { RunResult } from "./kern/sched.ts";
 import { UnixSockets } from "./kern/unixsock.ts";
-import { AT_FDCWD, NS } from "./sys/abi.ts";
+import { AT_FDCWD } from "./sys/abi.ts";
 import { openAt } from "./sys/path.ts";
 import { syscallTable } from "./sys/table.ts";
 import { type Uvm, uvmInit } from "./uvm/uvm.ts";
@@ -66,7 +66,6 @@ export class Kernel {
     });
     this.ctx.sched = this.kern.sched;
     this.vfs = new Vfs(this.ctx, this.uvm, this.hal.mem);
-    this.vfs.nowNs = () => this.kern.epochSec * NS + this.kern.now();
     this.vfs.complain = (line) => {
       this.lastComplaint = line;
       this.say(line);

@@ -83,7 +83,7 @@ export class DiskFs {
     const hal = new Hal(machine, ctx);
     this.uvm = uvmInit(hal, ctx);
     this.vfs = new Vfs(ctx, this.uvm, hal.mem);
-    this.vfs.nowNs = () => (o.timeSec ?? 0) * 1e9;
+    ctx.wall.epochSec = o.timeSec ?? 0;
     this.vfs.complain = (line) => this.complaints.push(line);
     this.disk = new MemoryDisk(image, hal.mem.u8);
     const mount = runNoSleep(Ext2Mount.onDevice(this.vfs, "image", this.disk, o.readOnly ? MNT_RDONLY : 0));

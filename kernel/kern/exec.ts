@@ -98,6 +98,7 @@ function* resolve(k: Kern, p: Process, r: ExecRequest): KGen<Program | number> {
     if (typeof v === "number") return v;
     const head = yield* readVnode(k, v, 0, HEAD_BYTES);
     if (typeof head === "number") return yield* drop(v, head);
+    v.accessed();
     if (head[0] !== 0x23 || head[1] !== 0x21) return yield* loadImages(k, p, v, head, path, argv);
     yield* v.vrele();
     const line = latin1(head.subarray(2, 2 + 254)), m = /^[ \t]*([^ \t\n\0]+)(?:[ \t]+([^\n\0]*))?/.exec(line.split("\n")[0]!);

@@ -58,8 +58,6 @@ export class Kern {
   private lastPid = 0;
   hostname = "loanword";
   domainname = "(none)";
-  /** Offset of CLOCK_REALTIME from the virtual clock. */
-  epochSec: number;
   /** The page with the signal return instructions. */
   sigcode: UvmObject | null = null;
   /** Waiters by what they share (an address space or an object), then by address or offset. */
@@ -94,11 +92,21 @@ export class Kern {
     this.hal = o.hal;
     this.uvm = o.uvm;
     this.random = o.random;
+    o.ctx.wall.virtualNs = () => this.now();
     this.epochSec = o.epochSec;
     this.syscalls = o.syscalls;
     this.trace = o.trace;
     this.maxThreads = Math.min(MAX_THREADS, Math.max(32, o.uvm.exp.npages >> 6));
     this.sched = new Scheduler(this);
+  }
+
+  /** Offset of CLOCK_REALTIME from the virtual clock. */
+  get epochSec(): number {
+    return this.ctx.wall.epochSec;
+  }
+
+  set epochSec(sec: number) {
+    this.ctx.wall.epochSec = sec;
   }
 
   /** Virtual time in ns since power-on. */

@@ -9,10 +9,11 @@
 import { EAGAIN, EBUSY, EINTR, EINVAL, ENOMEM, ENXIO, EPERM, EPIPE, ERESTART } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { type Uio, uiomove } from "../uvm/uio.ts";
+import { FileTimes, MNT_STRICTATIME, timesOf } from "../vfs/filetimes.ts";
 import type { Attr, Vnode } from "../vfs/vnode.ts";
 import { VFIFO } from "../vfs/vnode.ts";
 import {
-  type FileOps, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, PollQueue, POLLRDNORM, POLLWRNORM,
+  type FileOps, O_ACCMODE, O_NOATIME, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, PollQueue, POLLRDNORM, POLLWRNORM,
   type PollWaiter,
 } from "./file.ts";
 import { CAP_SYS_RESOURCE } from "./caps.ts";
@@ -39,11 +40,12 @@ export class Pipe {
   readonly readable = new PollQueue();
   readonly writable = new PollQueue();
   readonly ino: number;
-  readonly madeNs: number;
+  /** Of a pipe without a name. */
+  readonly times: FileTimes;
 
-  constructor(ino: number, madeNs: number) {
+  constructor(ino: number, times: FileTimes) {
     this.ino = ino;
-    this.madeNs = madeNs;
+    this.times = times;
   }
 
   get room(): number {
@@ -113,6 +115,17 @@ class PipeOps implements FileOps {
     this.k = k;
   }
 
+  /** Bytes were read or written through an open file. */
+  private took(f: OpenFile): void {
+    if (f.vnode === null) pipeOf(f).times.accessed(MNT_STRICTATIME, false);
+    else if ((f.flags & O_NOATIME) === 0) f.vnode.accessed();
+  }
+
+  private gave(f: OpenFile): void {
+    if (f.vnode === null) pipeOf(f).times.modified();
+    else f.vnode.modified();
+  }
+
   private arrived(p: Pipe): void {
     this.k.ctx.wakeup(p.readable);
     p.readable.notify(this.k.ctx, POLLIN | POLLRDNORM | POLLHUP);
@@ -132,6 +145,7 @@ class PipeOps implements FileOps {
     const wasFull = p.room < PIPE_BUF;
     p.start = (p.start + want) % p.ring.length;
     p.count -= want;
+    this.took(f);
     this.left(p, wasFull);
     return want;
   }
@@ -142,6 +156,7 @@ class PipeOps implements FileOps {
     const { user } = this.k.uvm, { pmap } = t.proc.vmspace.map, at = (p.start + p.count) % p.ring.length, first = Math.min(len, p.ring.length - at);
     if (user.copyinFast(pmap, va, p.ring, at, first) < first || user.copyinFast(pmap, va + first, p.ring, 0, len - first) < len - first) return -ERESTART;
     p.count += len;
+    this.gave(f);
     this.arrived(p);
     return len;
   }
@@ -156,6 +171,7 @@ class PipeOps implements FileOps {
     }
     const wasFull = p.room < PIPE_BUF, moved = p.drainFast(uio);
     if (moved > 0) {
+      this.took(f);
       this.left(p, wasFull);
       return moved;
     }
@@ -167,6 +183,7 @@ class PipeOps implements FileOps {
     const gone = Math.min(got, p.count);
     p.start = (p.start + gone) % p.ring.length;
     p.count -= gone;
+    this.took(f);
     this.left(p);
     return got;
   }
@@ -184,7 +201,9 @@ class PipeOps implements FileOps {
       const n = atomic ? yield* this.writeAtomic(p, uio) : yield* this.writeSome(p, uio);
       if (n < 0) return done > 0 ? done : n;
       done += n;
-      if (n > 0) this.arrived(p);
+      if (n === 0) continue;
+      this.gave(f);
+      this.arrived(p);
     }
     return done;
   }
@@ -247,9 +266,9 @@ class PipeOps implements FileOps {
 
   *stat(f: OpenFile): KGen<Attr | number> {
     if (f.vnode) return f.vnode.getattr();
-    const p = pipeOf(f), timeNs = p.madeNs;
+    const p = pipeOf(f);
     return {
-      type: VFIFO, mode: 0o600, nlink: 1, uid: 0, gid: 0, ino: p.ino, dev: 0, rdev: 0, size: 0, blockSize: PAGE, blocks: 0, atimeNs: timeNs, mtimeNs: timeNs, ctimeNs: timeNs,
+      type: VFIFO, mode: 0o600, nlink: 1, uid: 0, gid: 0, ino: p.ino, dev: 0, rdev: 0, size: 0, blockSize: PAGE, blocks: 0, ...timesOf(p.times),
     };
   }
 
@@ -284,7 +303,7 @@ export class Pipes {
   }
 
   private newPipe(): Pipe {
-    return new Pipe(this.nextIno++, this.k.vfs.nowNs());
+    return new Pipe(this.nextIno++, new FileTimes(this.k.ctx.wall));
   }
 
   /** pipe2(2): the reading and the writing end, with a reference each. */

@@ -2,6 +2,7 @@
 import { EBUSY, EFAULT, EINVAL, EIO, ENOTTY, ENXIO, EPERM, ERESTART, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyin, copyout, type Uio, uiomove } from "../uvm/uio.ts";
+import { NO_TIMES } from "../vfs/filetimes.ts";
 import type { Attr, Vnode } from "../vfs/vnode.ts";
 import { VCHR } from "../vfs/vnode.ts";
 import {
@@ -36,11 +37,13 @@ class TtyOps implements FileOps {
     if (error < 0) return error;
     if (tty.isHungUp) return 0;
     const bytes = tty.take(uio.resid), before = uio.resid, fault = yield* uiomove(bytes, 0, bytes.length, uio), done = before - uio.resid;
+    f.vnode?.times?.used(false);
     return fault < 0 && done === 0 ? fault : done;
   }
 
   *write(f: OpenFile, uio: Uio, t: Thread, _offset: number): KGen<number> {
     const tty = ttyOf(f), chunk = new Uint8Array(Math.min(CHUNK, uio.resid)), all = uio.resid;
+    f.vnode?.times?.used(true);
     while (uio.resid > 0) {
       const error = yield* tty.waitOutput(t, f.isNonblocking), done = all - uio.resid;
       if (error < 0) return done > 0 ? done : error;
@@ -57,6 +60,7 @@ class TtyOps implements FileOps {
     const bytes = new Uint8Array(len);
     if (map.uvm.user.copyinFast(map.pmap, va, bytes, 0, len) < len) return -ERESTART;
     tty.write(bytes);
+    f.vnode?.times?.used(true);
     return len;
   }
 
@@ -91,8 +95,7 @@ export const TTY_OPS: FileOps = new TtyOps();
 
 /** A terminal that was opened without a name. */
 function ttyAttr(tty: Tty): Attr {
-  return { type: VCHR, mode: 0o620, nlink: 1, uid: 0, gid: 5, ino: 1, dev: 0, rdev: tty.rdev, size: 0, blockSize: 1024, blocks: 0, atimeNs: 0,
-    mtimeNs: 0, ctimeNs: 0 };
+  return { type: VCHR, mode: 0o620, nlink: 1, uid: 0, gid: 5, ino: 1, dev: 0, rdev: tty.rdev, size: 0, blockSize: 1024, blocks: 0, ...NO_TIMES };
 }
 
 /**

@@ -10,6 +10,7 @@ import {
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import type { Uio } from "../uvm/uio.ts";
+import { NO_TIMES } from "../vfs/filetimes.ts";
 import { type Attr, VSOCK } from "../vfs/vnode.ts";
 import {
   fileRelease, O_RDWR, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM, type PollWaiter, type SocketOps, type SockMsg,
@@ -246,7 +247,7 @@ export class UnixSockets implements SocketOps {
     const s = socketOf(f);
     return {
       type: VSOCK, mode: 0o777, nlink: 1, uid: s.owner.uid, gid: s.owner.gid, ino: s.ino, dev: 0, rdev: 0, size: 0, blockSize: 4096, blocks: 0,
-      atimeNs: 0, mtimeNs: 0, ctimeNs: 0,
+      ...NO_TIMES,
     };
   }
 

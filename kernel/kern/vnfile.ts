@@ -5,7 +5,7 @@ import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import { MNT_NODEV } from "../vfs/mount.ts";
 import { type Attr, IO_APPEND, IO_SYNC, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
-import { type FileOps, O_APPEND, O_DSYNC, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
+import { type FileOps, O_APPEND, O_DSYNC, O_NOATIME, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
 import { RLIMIT_FSIZE } from "./rlimit.ts";
@@ -17,6 +17,11 @@ export const majorOf = (rdev: number): number => (rdev >>> 8) & 0xfff;
 export const minorOf = (rdev: number): number => (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
 export const makedev = (major: number, minor: number): number => ((major & 0xfff) << 8) | (minor & 0xff) | ((minor & 0xfff00) << 12);
 
+/** It was read through this open file. */
+function noteAccess(f: OpenFile): void {
+  if ((f.flags & O_NOATIME) === 0) f.vnode!.accessed();
+}
+
 class VnodeOps implements FileOps {
   readonly kind = "vnode";
   readonly isSeekable = true;
@@ -26,6 +31,7 @@ class VnodeOps implements FileOps {
     if (v.type === VDIR) return -EISDIR;
     const n = yield* v.read(uio, at);
     if (n > 0 && offset < 0) f.offset = at + n;
+    if (n >= 0) noteAccess(f);
     return n;
   }
 
@@ -41,6 +47,7 @@ class VnodeOps implements FileOps {
     if (!v.readFast || v.type === VDIR) return -ERESTART;
     const { map } = t.proc.vmspace, n = v.readFast(Uio.user(map.uvm, map, va, len, UIO_READ), f.offset);
     if (n > 0) f.offset += n;
+    if (n >= 0) noteAccess(f);
     return n;
   }
 
@@ -77,6 +84,7 @@ class VnodeOps implements FileOps {
     const v = f.vnode!;
     if (v.type !== VREG) return -ENODEV;
     v.vref();
+    noteAccess(f);
     return { uobj: v.uobj, offset };
   }
 
@@ -101,6 +109,7 @@ class VnodeOps implements FileOps {
       return true;
     });
     if (err < 0) return err;
+    noteAccess(f);
     return at === 0 && isFull ? -EINVAL : at;
   }
 

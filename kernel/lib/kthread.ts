@@ -8,6 +8,7 @@
 import { EINTR, ETIMEDOUT } from "./errno.ts";
 import { KASSERT, panic } from "./kassert.ts";
 import type { KLock } from "./klock.ts";
+import { WallClock } from "./timespec.ts";
 
 /** What a sleeping thread waits for. */
 export interface Sleep {
@@ -65,6 +66,8 @@ export class KContext {
   readonly bootThread: KThread;
   /** Set by the scheduler before any thread sleeps. */
   sched: Runnable | null = null;
+  /** What time it is outside: stamps files, and is CLOCK_REALTIME. */
+  readonly wall = new WallClock();
   private readonly sleepers = new Map<object, KThread[]>();
 
   constructor() {

@@ -3,6 +3,7 @@ import { EINVAL } from "../lib/errno.ts";
 import type { Usage } from "../kern/proc.ts";
 import { majorOf, minorOf } from "../kern/vnfile.ts";
 import type { FsStat } from "../vfs/mount.ts";
+import { EPOCH, type Timespec } from "../lib/timespec.ts";
 import { type Attr, modeOf } from "../vfs/vnode.ts";
 import { i64At, put64 } from "./args.ts";
 
@@ -21,6 +22,12 @@ function view(len: number): { bytes: Uint8Array; d: DataView } {
 export function putTimespec(d: DataView, at: number, ns: number): void {
   put64(d, at, secOf(ns));
   put64(d, at + 8, nsecOf(ns));
+}
+
+/** struct timespec, exact. */
+export function putTime(d: DataView, at: number, t: Timespec): void {
+  put64(d, at, t.sec);
+  put64(d, at + 8, t.nsec);
 }
 
 export function timespecBytes(ns: number): Uint8Array {
@@ -61,19 +68,24 @@ export function statBytes(a: Attr): Uint8Array {
   put64(d, 48, a.size);
   d.setInt32(56, a.blockSize, true);
   put64(d, 64, a.blocks);
-  putTimespec(d, 72, a.atimeNs);
-  putTimespec(d, 88, a.mtimeNs);
-  putTimespec(d, 104, a.ctimeNs);
+  putTime(d, 72, a.atime);
+  putTime(d, 88, a.mtime);
+  putTime(d, 104, a.ctime);
   return bytes;
 }
 
-/** struct statx, 256 bytes: STATX_BASIC_STATS. */
-export function statxBytes(a: Attr): Uint8Array {
-  const { bytes, d } = view(256), time = (at: number, ns: number): void => {
-    put64(d, at, secOf(ns));
-    d.setUint32(at + 8, nsecOf(ns), true);
+export const STATX_BASIC_STATS = 0x7ff, STATX_BTIME = 0x800;
+
+/** struct statx, 256 bytes. The basic statistics are always filled; birth when it was asked for and is known. */
+export function statxBytes(a: Attr, wanted: number): Uint8Array {
+  const { bytes, d } = view(256), tellsBirth = (wanted & STATX_BTIME) !== 0 && a.btime !== undefined;
+  const time = (at: number, t: Timespec): void => {
+    put64(d, at, t.sec);
+    d.setUint32(at + 8, t.nsec, true);
   };
-  d.setUint32(0, 0x7ff, true);
+  d.setUint32(0, STATX_BASIC_STATS | (tellsBirth ? STATX_BTIME : 0), true);
+  put64(d, 8, a.attributes ?? 0);
+  put64(d, 56, a.attributesMask ?? 0);
   d.setUint32(4, a.blockSize, true);
   d.setUint32(16, a.nlink, true);
   d.setUint32(20, a.uid, true);
@@ -82,9 +94,10 @@ export function statxBytes(a: Attr): Uint8Array {
   put64(d, 32, a.ino);
   put64(d, 40, a.size);
   put64(d, 48, a.blocks);
-  time(64, a.atimeNs);
-  time(96, a.ctimeNs);
-  time(112, a.mtimeNs);
+  time(64, a.atime);
+  time(80, tellsBirth ? a.btime! : EPOCH);
+  time(96, a.ctime);
+  time(112, a.mtime);
   d.setUint32(128, majorOf(a.rdev), true);
   d.setUint32(132, minorOf(a.rdev), true);
   d.setUint32(136, majorOf(a.dev), true);

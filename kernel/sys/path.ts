@@ -1,11 +1,11 @@
-// System calls on paths: open, stat, link, unlink, rename, mkdir, mount and the rest.
+// System calls on paths: open, link, unlink, rename, mkdir, mount and the rest.
 import {
   EACCES, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENODEV, ENOENT, ENOTBLK, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, ETXTBSY, EXDEV, EOPNOTSUPP,
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { toBytes } from "../uvm/uio.ts";
 import { namei, type NameiResult } from "../vfs/namei.ts";
-import { type AttrChange, type Attr, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
+import { type AttrChange, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
 import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, type OpenFile } from "../kern/file.ts";
 import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
@@ -13,8 +13,8 @@ import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
 import { openVnode } from "../kern/vnfile.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, statBytes, statfsBytes, statxBytes, timespecAt } from "./abi.ts";
-import { argOf, argUOf, fast, getPath, getView, i64At, intOf, putBytes, type Row, slow } from "./args.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, statfsBytes } from "./abi.ts";
+import { argOf, argUOf, fast, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
 import { mayResize } from "./limit.ts";
 import { installFile, nofileOf } from "./file.ts";
 
@@ -39,7 +39,7 @@ export function* lookupAt(k: Kern, t: Thread, dirfd: number, path: string, o: Lo
 }
 
 /** The vnode of a path argument, referenced; AT_EMPTY_PATH names the descriptor itself. */
-function* vnodeAt(k: Kern, t: Thread, dirfd: number, va: number, flags: number): KGen<Vnode | number> {
+export function* vnodeAt(k: Kern, t: Thread, dirfd: number, va: number, flags: number): KGen<Vnode | number> {
   const path = va === 0 && (flags & AT_EMPTY_PATH) !== 0 ? "" : yield* getPath(k, t, va);
   if (typeof path === "number") return path;
   if (path === "" && (flags & AT_EMPTY_PATH) !== 0) {
@@ -52,13 +52,13 @@ function* vnodeAt(k: Kern, t: Thread, dirfd: number, va: number, flags: number):
   return typeof r === "number" ? r : yield* r.keepVnode();
 }
 
-const mayOn = (t: Thread, v: Vnode, want: number): boolean => {
+export const mayOn = (t: Thread, v: Vnode, want: number): boolean => {
   const a = v.getattr();
   return t.proc.cred.mayAccess(want, a.uid, a.gid, a.mode, v.type === VDIR);
 };
 
 /** Does something with a vnode and gives the reference back. */
-function* withVnode(v: Vnode | number, act: (v: Vnode) => KGen<number>): KGen<number> {
+export function* withVnode(v: Vnode | number, act: (v: Vnode) => KGen<number>): KGen<number> {
   if (typeof v === "number") return v;
   const r = yield* act(v);
   yield* v.vrele();
@@ -156,42 +156,6 @@ function openError(t: Thread, v: Vnode, flags: number, excl: boolean): number {
 
 // ---- attributes ----------------------------------------------------------------------------------------------------
 
-function* newfstatat(k: Kern, t: Thread): KGen<number> {
-  const flags = intOf(t, 3), dirfd = intOf(t, 0);
-  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | 0x800)) !== 0) return -EINVAL;
-  const a = yield* attrAt(k, t, dirfd, argUOf(t, 1), flags);
-  return typeof a === "number" ? a : yield* putBytes(k, t, argUOf(t, 2), statBytes(a));
-}
-
-/** Attributes by path, or of any descriptor with AT_EMPTY_PATH. */
-function* attrAt(k: Kern, t: Thread, dirfd: number, va: number, flags: number): KGen<Attr | number> {
-  if ((flags & AT_EMPTY_PATH) !== 0 && dirfd >= 0) {
-    const path = va === 0 ? "" : yield* getPath(k, t, va);
-    if (typeof path === "number") return path;
-    if (path === "") {
-      const f = t.proc.fds.get(dirfd);
-      return f ? yield* f.ops.stat(f) : -EBADF;
-    }
-  }
-  const v = yield* vnodeAt(k, t, dirfd, va, flags);
-  if (typeof v === "number") return v;
-  const a = v.getattr();
-  yield* v.vrele();
-  return a;
-}
-
-function* statx(k: Kern, t: Thread): KGen<number> {
-  const flags = intOf(t, 2), a = yield* attrAt(k, t, intOf(t, 0), argUOf(t, 1), flags);
-  return typeof a === "number" ? a : yield* putBytes(k, t, argUOf(t, 4), statxBytes(a));
-}
-
-function* fstat(k: Kern, t: Thread): KGen<number> {
-  const f = t.proc.fds.get(intOf(t, 0));
-  if (!f) return -EBADF;
-  const a = yield* f.ops.stat(f);
-  return typeof a === "number" ? a : yield* putBytes(k, t, argUOf(t, 1), statBytes(a));
-}
-
 function* faccessat(k: Kern, t: Thread, flags: number): KGen<number> {
   const want = intOf(t, 2), { cred } = t.proc;
   if ((want & ~7) !== 0) return -EINVAL;
@@ -222,33 +186,10 @@ function* chown(t: Thread, v: Vnode, uid: number, gid: number): KGen<number> {
   return yield* v.setattr(c);
 }
 
-function* onFd(t: Thread, act: (v: Vnode) => KGen<number>): KGen<number> {
+export function* onFd(t: Thread, act: (v: Vnode) => KGen<number>): KGen<number> {
   const f = t.proc.fds.get(intOf(t, 0));
   if (!f || (f.flags & O_PATH) !== 0) return -EBADF;
   return f.vnode ? yield* act(f.vnode) : -EINVAL;
-}
-
-const UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe;
-
-function* utimensat(k: Kern, t: Thread): KGen<number> {
-  const va = argUOf(t, 2), flags = intOf(t, 3), now = k.vfs.nowNs();
-  let c: AttrChange = { atimeNs: now, mtimeNs: now }, isNow = true;
-  if (va !== 0) {
-    const d = yield* getView(k, t, va, 32);
-    if (typeof d === "number") return d;
-    const one = (at: number): number | null => (i64At(d, at + 8) === UTIME_NOW ? now : i64At(d, at + 8) === UTIME_OMIT ? null : timespecAt(d, at));
-    const a = one(0), m = one(16);
-    if ((a !== null && a < 0) || (m !== null && m < 0)) return -EINVAL;
-    c = { ...(a === null ? {} : { atimeNs: a }), ...(m === null ? {} : { mtimeNs: m }) };
-    isNow = a === now && m === now;
-  }
-  const set = function* (v: Vnode): KGen<number> {
-    if (v.isReadOnly) return -EROFS;
-    if (isNow && mayOn(t, v, 2)) return yield* v.setattr(c);
-    return yield* change(t, v, c);
-  };
-  if (argUOf(t, 1) === 0) return yield* onFd(t, set);
-  return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), flags), set);
 }
 
 function* truncate(k: Kern, t: Thread): KGen<number> {
@@ -258,7 +199,8 @@ function* truncate(k: Kern, t: Thread): KGen<number> {
     if (v.type !== VREG) return v.type === VDIR ? -EISDIR : -EINVAL;
     if (v.isReadOnly) return -EROFS;
     if (!mayOn(t, v, 2)) return -EACCES;
-    return v.texts > 0 ? -ETXTBSY : mayResize(k, t, v, size) || (yield* v.setattr({ size }));
+    // Unlike ftruncate, a size that it has already changes no times.
+    return v.texts > 0 ? -ETXTBSY : size === v.vSize ? 0 : mayResize(k, t, v, size) || (yield* v.setattr({ size }));
   });
 }
 
@@ -410,6 +352,7 @@ function* readlinkat(k: Kern, t: Thread): KGen<number> {
     if (v.type !== VLNK) return -EINVAL;
     const target = yield* v.readlink();
     if (typeof target === "number") return target;
+    v.accessed();
     const bytes = toBytes(target).subarray(0, size), err = yield* putBytes(k, t, argUOf(t, 2), bytes);
     return err < 0 ? err : bytes.length;
   });
@@ -510,7 +453,7 @@ function* umount2(k: Kern, t: Thread): KGen<number> {
 const noXattr = (): number => -EOPNOTSUPP;
 
 export const PATH_CALLS: readonly Row[] = [
-  slow(56, "openat", "dxxo", openat, RESTART_SA), slow(79, "fstatat", "dxxx", newfstatat), slow(80, "fstat", "dx", fstat), slow(291, "statx", "dxxxx", statx),
+  slow(56, "openat", "dxxo", openat, RESTART_SA),
   slow(48, "faccessat", "dxx", (k, t) => faccessat(k, t, 0)), slow(439, "faccessat2", "dxxx", (k, t) => faccessat(k, t, intOf(t, 3))),
   slow(52, "fchmod", "do", (_k, t) => onFd(t, (v) => change(t, v, { mode: intOf(t, 1) & 0o7777 }))),
   slow(53, "fchmodat", "dxo", function* (k, t) {
@@ -520,7 +463,7 @@ export const PATH_CALLS: readonly Row[] = [
     return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), intOf(t, 4)), (v) => chown(t, v, intOf(t, 2), intOf(t, 3)));
   }),
   slow(55, "fchown", "ddd", (_k, t) => onFd(t, (v) => chown(t, v, intOf(t, 1), intOf(t, 2)))),
-  slow(88, "utimensat", "dxxx", utimensat), slow(45, "truncate", "xu", truncate),
+  slow(45, "truncate", "xu", truncate),
   slow(43, "statfs", "xx", function* (k, t) {
     return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), (v) => statfs(k, t, v, argUOf(t, 1)));
   }),

@@ -15,10 +15,11 @@ import { PROC_CALLS } from "./proc.ts";
 import { SCHED_CALLS } from "./sched.ts";
 import { SIGNAL_CALLS } from "./signal.ts";
 import { SOCKET_CALLS } from "./socket.ts";
+import { STAT_CALLS } from "./stat.ts";
 import { TIME_CALLS } from "./time.ts";
 
 const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS,
-  LIMIT_CALLS, SCHED_CALLS, MLOCK_CALLS, CAPS_CALLS];
+  LIMIT_CALLS, SCHED_CALLS, MLOCK_CALLS, CAPS_CALLS, STAT_CALLS];
 const NR_MAX = 512;
 
 /** Indexed by number; a hole answers ENOSYS. */

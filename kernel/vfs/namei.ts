@@ -82,6 +82,7 @@ export function* namei(vfs: Vfs, start: Vnode, path: string, o: NameiOptions): K
     if (found.type === VLNK && (!isLast || o.follow || trailing)) {
       if (++links > MAX_LINKS) return yield* fail(dir, -ELOOP, found);
       const target = yield* found.readlink();
+      found.accessed();
       yield* found.vrele();
       if (typeof target === "number") return yield* fail(dir, target);
       if (target === "") return yield* fail(dir, -ENOENT);

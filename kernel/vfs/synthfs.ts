@@ -9,6 +9,7 @@
 import { EACCES, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { toBytes, type Uio, uiomove } from "../uvm/uio.ts";
+import { FileTimes, timesOf } from "./filetimes.ts";
 import { type FsStat, Mount } from "./mount.ts";
 import type { Vfs } from "./vfs.ts";
 import { type Attr, type AttrChange, type EmitEntry, VCHR, VDIR, VLNK, Vnode, VREG, type VType } from "./vnode.ts";
@@ -29,8 +30,8 @@ export abstract class SynthNode {
   rdev = 0;
   /** Shown as the size; files are produced, so 0 is usual. */
   size = 0;
-  /** NaN: the time of the mount. */
-  mtimeNs = NaN;
+  /** null: those of the mount, until somebody sets them or uses the terminal. */
+  times: FileTimes | null = null;
   /** Set by whoever looks it up. */
   parent: SynthDir | null = null;
   /** What it is about (a process): a vnode is shared only while this is the same object. */
@@ -121,7 +122,8 @@ export class SynthTree extends SynthDir {
 export class SynthMount extends Mount {
   readonly rootNode: SynthDir;
   readonly magic: number;
-  readonly bootNs: number;
+  /** When it was mounted. */
+  readonly mountTimes: FileTimes;
   readonly live = new Map<number, SynthVnode>();
   private readonly rootVnode: SynthVnode;
 
@@ -129,7 +131,7 @@ export class SynthMount extends Mount {
     super(vfs, fsType, source, flags);
     this.rootNode = rootNode;
     this.magic = magic;
-    this.bootNs = vfs.nowNs();
+    this.mountTimes = new FileTimes(vfs.ctx.wall);
     rootNode.parent = rootNode;
     // The mount's own reference keeps the root.
     this.rootVnode = this.vnodeOf(rootNode);
@@ -181,10 +183,18 @@ export class SynthVnode extends Vnode {
   }
 
   override getattr(): Attr {
-    const { node } = this, { uid, gid } = node.owner ? node.owner() : node, timeNs = Number.isNaN(node.mtimeNs) ? this.fs.bootNs : node.mtimeNs;
+    const { node } = this, { uid, gid } = node.owner ? node.owner() : node;
     return { type: this.type, mode: node.mode, nlink: node.nlink, uid, gid, ino: this.ino, dev: this.mount.dev, rdev: node.rdev, size: node.size,
-      blockSize: 4096, blocks: 0, atimeNs: timeNs, mtimeNs: timeNs, ctimeNs: timeNs };
+      blockSize: 4096, blocks: 0, ...timesOf(node.times ?? this.fs.mountTimes) };
   }
+
+  /** Its own times, from now on. */
+  override get times(): FileTimes {
+    return (this.node.times ??= this.fs.mountTimes.copy());
+  }
+
+  /** Contents that are made when they are read have no time of access. */
+  override accessed(): void {}
 
   override *setattr(c: AttrChange): KGen<number> {
     const { node } = this;
@@ -195,7 +205,7 @@ export class SynthVnode extends Vnode {
     node.mode = c.mode ?? node.mode;
     node.uid = c.uid ?? node.uid;
     node.gid = c.gid ?? node.gid;
-    node.mtimeNs = c.mtimeNs ?? node.mtimeNs;
+    this.times.setTo(c);
     return 0;
   }
 

@@ -11,9 +11,11 @@ import { EINVAL, EISDIR, ENOTDIR, EPERM, EROFS } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
 import { KRwLock } from "../lib/klock.ts";
 import type { KGen } from "../lib/kthread.ts";
+import type { Timespec } from "../lib/timespec.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import type { Uio } from "../uvm/uio.ts";
 import { uvnObject, type VnodePagerHost } from "../uvm/vnode.ts";
+import type { FileTimes } from "./filetimes.ts";
 import type { Mount } from "./mount.ts";
 
 export const VNON = 0, VREG = 1, VDIR = 2, VLNK = 3, VCHR = 4, VBLK = 5, VFIFO = 6, VSOCK = 7;
@@ -27,7 +29,7 @@ const MODE_OF_TYPE = [0, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S
 /** Longest name of a directory entry. */
 export const NAME_MAX = 255;
 
-/** What stat tells. Times in ns since 1970. */
+/** What stat and statx tell. */
 export interface Attr {
   type: VType;
   /** Permission bits, set-id and sticky; without the type. */
@@ -44,17 +46,25 @@ export interface Attr {
   blockSize: number;
   /** In units of 512 bytes. */
   blocks: number;
-  atimeNs: number;
-  mtimeNs: number;
-  ctimeNs: number;
+  atime: Timespec;
+  mtime: Timespec;
+  ctime: Timespec;
+  /** When it was made, where the file system keeps that. */
+  btime?: Timespec;
+  /** STATX_ATTR_* that hold, and those that the file system knows at all. */
+  attributes?: number;
+  attributesMask?: number;
 }
+
+/** Attributes of statx that have nothing to do with the mode. */
+export const STATX_ATTR_IMMUTABLE = 0x10, STATX_ATTR_APPEND = 0x20, STATX_ATTR_NODUMP = 0x40;
 
 /** st_mode. */
 export const modeOf = (a: Attr): number => MODE_OF_TYPE[a.type]! | a.mode;
 export const typeOfMode = (mode: number): VType => Math.max(0, MODE_OF_TYPE.indexOf(mode & S_IFMT)) as VType;
 
 /** What setattr changes: fields that are present. */
-export interface AttrChange { mode?: number; uid?: number; gid?: number; size?: number; atimeNs?: number; mtimeNs?: number }
+export interface AttrChange { mode?: number; uid?: number; gid?: number; size?: number; atime?: Timespec; mtime?: Timespec }
 
 /** What create makes. */
 export interface CreateRequest { type: VType; mode: number; uid: number; gid: number; rdev?: number; target?: string }
@@ -125,6 +135,27 @@ export abstract class Vnode implements VnodePagerHost {
   *setattr(_change: AttrChange): KGen<number> {
     return this.isReadOnly ? -EROFS : -EPERM;
   }
+
+  /** Its times, where they are kept for each file. */
+  get times(): FileTimes | null {
+    return null;
+  }
+
+  /** It was read, listed, followed or mapped: the time of access changes as the mount's rules say. */
+  accessed(): void {
+    const { times } = this;
+    if (times !== null && !this.isReadOnly && times.accessed(this.mount.flags, this.type === VDIR)) this.timesChanged();
+  }
+
+  /** What goes through it, as a FIFO, changed. */
+  modified(): void {
+    if (this.times === null || this.isReadOnly) return;
+    this.times.modified();
+    this.timesChanged();
+  }
+
+  /** Times are to be written with the rest. */
+  protected timesChanged(): void {}
 
   // ---- directories. `this` is the directory; results are referenced and unlocked ----
   *lookup(_name: string): KGen<Vnode | number> {

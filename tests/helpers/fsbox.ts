@@ -77,7 +77,8 @@ export class FsBox {
   readonly vfs: Vfs;
   readonly complaints: string[] = [];
   cred: Searcher = ROOT;
-  nowSec = 1_740_000_000;
+  /** What the clock says: seconds since 1970, and ns of that second. */
+  nsec = 0;
 
   constructor(options: { npages?: number } = {}) {
     const console = { read: () => 0, write() {} };
@@ -85,8 +86,17 @@ export class FsBox {
     this.hal = new Hal(machine, this.ctx);
     this.uvm = uvmInit(this.hal, this.ctx);
     this.vfs = new Vfs(this.ctx, this.uvm, this.hal.mem);
-    this.vfs.nowNs = () => this.nowSec * 1e9;
+    this.ctx.wall.virtualNs = () => this.nsec;
+    this.nowSec = 1_740_000_000;
     this.vfs.complain = (line) => void this.complaints.push(line);
+  }
+
+  get nowSec(): number {
+    return this.ctx.wall.epochSec;
+  }
+
+  set nowSec(sec: number) {
+    this.ctx.wall.epochSec = sec;
   }
 
   run<T>(g: KGen<T>): T {

@@ -3,6 +3,7 @@
 //   -rwsr-xr-x  1    0    0  4242 2026-01-15T08:00:00Z su         size in bytes, time of the last change in UTC
 //   crw-------  1    0    0  5, 1 2026-01-15T08:00:00Z console    devices: major, minor
 //   lrwxrwxrwx  1    0    0     6 2026-01-15T08:00:00Z sh -> dash
+import type { Timespec } from "../../kernel/lib/timespec.ts";
 import { type Attr, VBLK, VCHR, VDIR, VFIFO, VLNK, VREG, VSOCK } from "../../kernel/vfs/vnode.ts";
 import type { DiskFs } from "../diskfs.ts";
 
@@ -23,11 +24,11 @@ function device(rdev: number): string {
   return `${(rdev >>> 8) & 0xfff}, ${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`;
 }
 
-const time = (ns: number): string => new Date(Math.floor(ns / 1e9) * 1000).toISOString().replace(".000Z", "Z");
+const time = (t: Timespec): string => new Date(t.sec * 1000).toISOString().replace(".000Z", "Z");
 
 function columns(a: Attr, name: string): string[] {
   const isDevice = a.type === VCHR || a.type === VBLK;
-  return [modeLetters(a.type, a.mode), String(a.nlink), String(a.uid), String(a.gid), isDevice ? device(a.rdev) : String(a.size), time(a.mtimeNs), name];
+  return [modeLetters(a.type, a.mode), String(a.nlink), String(a.uid), String(a.gid), isDevice ? device(a.rdev) : String(a.size), time(a.mtime), name];
 }
 
 function row(disk: DiskFs, full: string, name: string): string[] {

@@ -1,9 +1,17 @@
 // An inode in memory, and its form on the disk.
+//
+//   i_atime, i_mtime, i_ctime   seconds, 32 bits with a sign; in an inode of 128 bytes that is all
+//   i_*time_extra               nanoseconds << 2 | two more bits of the seconds above the 32: to the year 2446
+//   i_crtime                    time of birth, with an extra word of its own
+//
+// The extra fields lie behind byte 128, as far as i_extra_isize says; they are used where they exist, as ext4's driver does.
 import type { KGen } from "../../lib/kthread.ts";
+import type { Instant, Timespec } from "../../lib/timespec.ts";
+import type { FileTimes } from "../filetimes.ts";
 import type { BlockMap } from "./blockmap.ts";
 import {
-  I_ATIME, I_ATIME_EXTRA, I_BLOCK, I_BLOCKS, I_CTIME, I_CTIME_EXTRA, I_DTIME, I_EXTRA_SIZE, I_FILE_ACL, I_FLAGS, I_GENERATION, I_GID, I_GID_HIGH,
-  I_LINKS, I_MODE, I_MTIME, I_MTIME_EXTRA, I_SIZE, I_SIZE_HIGH, I_SMALL, I_UID, I_UID_HIGH,
+  I_ATIME, I_ATIME_EXTRA, I_BLOCK, I_BLOCKS, I_CRTIME, I_CRTIME_EXTRA, I_CTIME, I_CTIME_EXTRA, I_DTIME, I_EXTRA_SIZE, I_FILE_ACL, I_FLAGS, I_GENERATION, I_GID,
+  I_GID_HIGH, I_LINKS, I_MODE, I_MTIME, I_MTIME_EXTRA, I_SIZE, I_SIZE_HIGH, I_SMALL, I_UID, I_UID_HIGH, XATTR_MAGIC,
 } from "./layout.ts";
 import type { Ext2Fs } from "./super.ts";
 
@@ -23,15 +31,18 @@ export class Inode implements BlockMap {
   generation = 0;
   fileAcl = 0;
   dtime = 0;
-  atimeNs = 0;
-  mtimeNs = 0;
-  ctimeNs = 0;
+  /** Of now, until it is loaded. */
+  readonly times: FileTimes;
+  /** It has room for the time of birth. */
+  hasBirth: boolean;
   /** i_block: block numbers, or the text of a short link. */
   readonly block = new Uint32Array(15);
   isDirty = false;
 
-  constructor(ino: number) {
+  constructor(fs: Ext2Fs, ino: number) {
     this.ino = ino;
+    this.times = fs.newTimes();
+    this.hasBirth = fs.geometry.inodeSize >= I_SMALL + EXTRA;
   }
 
   /** Reads it from the disk. => lock held; 0, -EIO, -EUCLEAN */
@@ -39,8 +50,12 @@ export class Inode implements BlockMap {
     const where = yield* fs.inodeAt(this.ino);
     if (typeof where === "number") return where;
     const { view } = where.b, { at } = where, u16 = (o: number): number => view.getUint16(at + o, true), u32 = (o: number): number => view.getUint32(at + o, true);
-    const extra = fs.geometry.inodeSize > I_SMALL ? u16(I_EXTRA_SIZE) : 0;
-    const time = (o: number, x: number): number => view.getInt32(at + o, true) * 1e9 + (extra >= x + 4 - I_SMALL ? decodeExtra(u32(x)) : 0);
+    const end = I_SMALL + (fs.geometry.inodeSize > I_SMALL ? u16(I_EXTRA_SIZE) : 0);
+    const time = (t: Instant, o: number, x: number): void => {
+      const word = end >= x + 4 ? u32(x) : 0;
+      t.sec = view.getInt32(at + o, true) + (word & 3) * 2 ** 32;
+      t.nsec = Math.min(word >>> 2, 999_999_999);
+    };
     this.mode = u16(I_MODE);
     this.uid = u16(I_UID) | (u16(I_UID_HIGH) << 16);
     this.gid = u16(I_GID) | (u16(I_GID_HIGH) << 16);
@@ -51,9 +66,11 @@ export class Inode implements BlockMap {
     this.generation = u32(I_GENERATION);
     this.fileAcl = u32(I_FILE_ACL);
     this.dtime = u32(I_DTIME);
-    this.atimeNs = time(I_ATIME, I_ATIME_EXTRA);
-    this.mtimeNs = time(I_MTIME, I_MTIME_EXTRA);
-    this.ctimeNs = time(I_CTIME, I_CTIME_EXTRA);
+    time(this.times.atime, I_ATIME, I_ATIME_EXTRA);
+    time(this.times.mtime, I_MTIME, I_MTIME_EXTRA);
+    time(this.times.ctime, I_CTIME, I_CTIME_EXTRA);
+    this.hasBirth = end >= I_CRTIME_EXTRA + 4;
+    if (this.hasBirth) time(this.times.btime, I_CRTIME, I_CRTIME_EXTRA);
     for (let i = 0; i < 15; i++) this.block[i] = u32(I_BLOCK + 4 * i);
     return 0;
   }
@@ -78,11 +95,10 @@ export class Inode implements BlockMap {
     p32(I_FILE_ACL, this.fileAcl);
     p32(I_DTIME, this.dtime);
     for (let i = 0; i < 15; i++) p32(I_BLOCK + 4 * i, this.block[i]!);
-    const wide = fs.geometry.inodeSize >= I_SMALL + EXTRA;
-    if (wide && view.getUint16(at + I_EXTRA_SIZE, true) < EXTRA) p16(I_EXTRA_SIZE, EXTRA);
-    for (const [o, x, ns] of [[I_ATIME, I_ATIME_EXTRA, this.atimeNs], [I_MTIME, I_MTIME_EXTRA, this.mtimeNs], [I_CTIME, I_CTIME_EXTRA, this.ctimeNs]] as const) {
-      view.setInt32(at + o, Math.floor(ns / 1e9) | 0, true);
-      if (wide) p32(x, encodeExtra(ns));
+    const end = widen(view, at, fs.geometry.inodeSize), { atime, mtime, ctime, btime } = this.times;
+    for (const [o, x, t] of [[I_ATIME, I_ATIME_EXTRA, atime], [I_MTIME, I_MTIME_EXTRA, mtime], [I_CTIME, I_CTIME_EXTRA, ctime], [I_CRTIME, I_CRTIME_EXTRA, btime]] as const) {
+      if (o < I_SMALL || (this.hasBirth && end >= x + 4)) view.setInt32(at + o, t.sec | 0, true);
+      if (end >= x + 4 && (o < I_SMALL || this.hasBirth)) p32(x, extraOf(t));
     }
     fs.cache.bdirty(where.b);
     this.isDirty = false;
@@ -100,9 +116,15 @@ export class Inode implements BlockMap {
   }
 }
 
-/** The extra word of a time: nanoseconds in the high 30 bits, two more bits of the seconds below them. */
-const decodeExtra = (word: number): number => (word & 3) * 2 ** 32 * 1e9 + (word >>> 2);
-const encodeExtra = (ns: number): number => {
-  const seconds = Math.floor(ns / 1e9);
-  return (((Math.round(ns - seconds * 1e9) << 2) >>> 0) | (Math.floor((seconds + 2 ** 31) / 2 ** 32) & 3)) >>> 0;
-};
+/** Makes room for the extra fields, unless attributes lie where they would grow to. => where they end */
+function widen(view: DataView, at: number, inodeSize: number): number {
+  if (inodeSize < I_SMALL + EXTRA) return I_SMALL;
+  const has = view.getUint16(at + I_EXTRA_SIZE, true);
+  if (has >= EXTRA) return I_SMALL + has;
+  if (has >= 4 && has % 4 === 0 && view.getUint32(at + I_SMALL + has, true) === XATTR_MAGIC) return I_SMALL + has;
+  view.setUint16(at + I_EXTRA_SIZE, EXTRA, true);
+  return I_SMALL + EXTRA;
+}
+
+/** The extra word: nanoseconds in the high 30 bits, below them how often 2^32 seconds are to be added to the signed 32 bits. */
+const extraOf = ({ sec, nsec }: Timespec): number => (((nsec << 2) >>> 0) | (Math.floor((sec + 2 ** 31) / 2 ** 32) & 3)) >>> 0;

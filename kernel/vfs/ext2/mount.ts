@@ -64,7 +64,7 @@ export class Ext2Mount extends Mount {
       known.useCount++;
       return known;
     }
-    const inode = new Inode(ino), error = yield* inode.load(this.fs);
+    const inode = new Inode(this.fs, ino), error = yield* inode.load(this.fs);
     if (error < 0) return error;
     const type = typeOfMode(inode.mode);
     if (type === VNON || inode.links === 0) return this.fs.corrupt(`inode ${ino} has a name but is not in use (mode 0${inode.mode.toString(8)}, ${inode.links} links)`);

@@ -8,6 +8,7 @@ import type { KGen } from "../../lib/kthread.ts";
 import type { PhysMem } from "../../hal/physmem.ts";
 import type { BlockDev } from "../blockdev.ts";
 import { type Buf, BufCache } from "../buf.ts";
+import { FileTimes, type TimeRange } from "../filetimes.ts";
 import type { FsStat } from "../mount.ts";
 import type { Vfs } from "../vfs.ts";
 import {
@@ -18,6 +19,11 @@ import {
 } from "./layout.ts";
 
 const EXT2_SUPER_MAGIC = EXT2_MAGIC;
+
+/** Inodes this large have the extra words of times: nanoseconds, and seconds to 2446. */
+const LARGE_INODE = 160;
+const SMALL_RANGE: TimeRange = { minSec: -(2 ** 31), maxSec: 2 ** 31 - 1, isWholeSeconds: true };
+const LARGE_RANGE: TimeRange = { minSec: -(2 ** 31), maxSec: 2 ** 34 - 2 ** 31 - 1, isWholeSeconds: false };
 
 /** Geometry, read once and checked. */
 export interface Geometry {
@@ -251,8 +257,14 @@ export class Ext2Fs {
     return 0;
   }
 
-  private seconds(): number {
-    return Math.floor(this.vfs.nowNs() / 1e9);
+  /** Seconds since 1970, for fields of 32 bits without more. */
+  nowSec(): number {
+    return this.vfs.ctx.wall.nowSec();
+  }
+
+  /** Times of a file that is made now, as far as its inode can hold them. */
+  newTimes(): FileTimes {
+    return new FileTimes(this.vfs.ctx.wall, this.geometry.inodeSize >= LARGE_INODE ? LARGE_RANGE : SMALL_RANGE);
   }
 
   /** Begins writing: the disk counts as not clean until it is unmounted or made read-only. */
@@ -265,7 +277,7 @@ export class Ext2Fs {
     return yield* this.updateSuper((sb) => {
       sb.setUint16(SB_STATE, sb.getUint16(SB_STATE, true) & ~STATE_CLEAN, true);
       sb.setUint16(SB_MOUNTS, sb.getUint16(SB_MOUNTS, true) + 1, true);
-      sb.setUint32(SB_MTIME, this.seconds(), true);
+      sb.setUint32(SB_MTIME, this.nowSec(), true);
     });
   }
 
@@ -275,7 +287,7 @@ export class Ext2Fs {
     const error = yield* this.updateSuper((sb) => {
       sb.setUint32(SB_FREE_BLOCKS, this.freeBlocks, true);
       sb.setUint32(SB_FREE_INODES, this.freeInodes, true);
-      sb.setUint32(SB_WTIME, this.seconds(), true);
+      sb.setUint32(SB_WTIME, this.nowSec(), true);
       if (clean) sb.setUint16(SB_STATE, sb.getUint16(SB_STATE, true) | STATE_CLEAN, true);
     });
     if (error < 0) return error;

@@ -4,18 +4,25 @@
 import { EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
 import { latin1, toBytes } from "../../uvm/uio.ts";
+import { type FileTimes, timesOf } from "../filetimes.ts";
 import { GenfsVnode } from "../genfs.ts";
 import {
-  type Attr, type AttrChange, type CreateRequest, type EmitEntry, NAME_MAX, RENAME_EXCHANGE, RENAME_NOREPLACE, VBLK, VCHR, VDIR, VLNK, type Vnode, VREG, type VType,
+  type Attr, type AttrChange, type CreateRequest, type EmitEntry, NAME_MAX, RENAME_EXCHANGE, RENAME_NOREPLACE, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE,
+  STATX_ATTR_NODUMP, VBLK, VCHR, VDIR, VLNK, type Vnode, VREG, type VType,
 } from "../vnode.ts";
 import { bmap, largestFile, truncateMap } from "./blockmap.ts";
 import { addEntry, checkEmpty, type DirEntry, eachEntry, entryName, entryType, findEntry, makeDotEntries, removeEntry, retargetEntry } from "./dir.ts";
 import { Inode } from "./inode.ts";
-import { DIR_TYPES, FAST_LINK, FL_APPEND, FL_IMMUTABLE, LINK_MAX, ROOT_INO } from "./layout.ts";
+import { DIR_TYPES, FAST_LINK, FL_APPEND, FL_IMMUTABLE, FL_NOATIME, FL_NODUMP, LINK_MAX, ROOT_INO } from "./layout.ts";
 import type { Ext2Mount } from "./mount.ts";
 
 const MODE_OF_TYPE = [0, 0o100000, 0o040000, 0o120000, 0o020000, 0o060000, 0o010000, 0o140000];
 const IFMT = 0o170000;
+
+const KNOWN_ATTRIBUTES = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP;
+/** statx's word for i_flags. */
+const attributesOf = (flags: number): number =>
+  ((flags & FL_IMMUTABLE) !== 0 ? STATX_ATTR_IMMUTABLE : 0) | ((flags & FL_APPEND) !== 0 ? STATX_ATTR_APPEND : 0) | ((flags & FL_NODUMP) !== 0 ? STATX_ATTR_NODUMP : 0);
 
 export class Ext2Vnode extends GenfsVnode {
   readonly inode: Inode;
@@ -41,8 +48,16 @@ export class Ext2Vnode extends GenfsVnode {
     return result;
   }
 
-  private now(): number {
-    return this.mount.vfs.nowNs();
+  override get times(): FileTimes {
+    return this.inode.times;
+  }
+
+  override accessed(): void {
+    if ((this.inode.flags & FL_NOATIME) === 0) super.accessed();
+  }
+
+  protected override timesChanged(): void {
+    this.inode.isDirty = true;
   }
 
   // ---- contents ----
@@ -58,7 +73,7 @@ export class Ext2Vnode extends GenfsVnode {
   touchedData(): void {
     const { inode } = this;
     inode.size = this.vSize;
-    inode.mtimeNs = inode.ctimeNs = this.now();
+    inode.times.modified();
     inode.isDirty = true;
   }
 
@@ -72,8 +87,8 @@ export class Ext2Vnode extends GenfsVnode {
     const { inode } = this;
     return {
       type: this.type, mode: inode.mode & 0o7777, nlink: inode.links, uid: inode.uid, gid: inode.gid, ino: inode.ino, dev: this.mount.dev, rdev: this.rdev,
-      size: this.type === VREG ? this.vSize : inode.size, blockSize: this.blockSize, blocks: inode.sectors, atimeNs: inode.atimeNs, mtimeNs: inode.mtimeNs,
-      ctimeNs: inode.ctimeNs,
+      size: this.type === VREG ? this.vSize : inode.size, blockSize: this.blockSize, blocks: inode.sectors, ...timesOf(inode.times),
+      ...(inode.hasBirth ? { btime: inode.times.btime.value() } : {}), attributes: attributesOf(inode.flags), attributesMask: KNOWN_ATTRIBUTES,
     };
   }
 
@@ -88,9 +103,7 @@ export class Ext2Vnode extends GenfsVnode {
     if (change.mode !== undefined) inode.mode = (inode.mode & IFMT) | (change.mode & 0o7777);
     if (change.uid !== undefined) inode.uid = change.uid;
     if (change.gid !== undefined) inode.gid = change.gid;
-    if (change.atimeNs !== undefined) inode.atimeNs = change.atimeNs;
-    if (change.mtimeNs !== undefined) inode.mtimeNs = change.mtimeNs;
-    inode.ctimeNs = this.now();
+    inode.times.setTo(change);
     inode.isDirty = true;
     return 0;
   }
@@ -118,7 +131,7 @@ export class Ext2Vnode extends GenfsVnode {
     yield* this.fs.lock.write();
     const { inode } = this, hasBlocks = this.type === VREG || this.type === VDIR || (this.type === VLNK && inode.sectors > 0);
     if (hasBlocks) yield* truncateMap(this.fs, inode, 0);
-    inode.dtime = Math.floor(this.now() / 1e9);
+    inode.dtime = this.fs.nowSec();
     inode.size = 0;
     yield* inode.store(this.fs);
     yield* this.fs.freeInode(inode.ino, this.type === VDIR);
@@ -174,7 +187,7 @@ export class Ext2Vnode extends GenfsVnode {
   }
 
   private changed(): void {
-    this.inode.mtimeNs = this.inode.ctimeNs = this.now();
+    this.inode.times.modified();
     this.inode.isDirty = true;
   }
 
@@ -191,20 +204,19 @@ export class Ext2Vnode extends GenfsVnode {
     if (exists !== -ENOENT) return typeof exists === "number" ? exists : -EEXIST;
     const ino = yield* fs.allocInode(dir.ino, isDir);
     if (ino < 0) return ino;
-    const inode = new Inode(ino);
+    const inode = new Inode(fs, ino);
     yield* inode.wipe(fs);
     inode.mode = MODE_OF_TYPE[request.type]! | (request.mode & 0o7777);
     inode.uid = request.uid;
     inode.gid = request.gid;
     inode.links = isDir ? 2 : 1;
-    inode.atimeNs = inode.mtimeNs = inode.ctimeNs = this.now();
     if (request.rdev !== undefined && (request.type === VCHR || request.type === VBLK)) inode.block[request.rdev < 0x10000 ? 0 : 1] = request.rdev;
     let error = isDir ? yield* makeDotEntries(fs, inode, dir.ino) : request.type === VLNK ? yield* this.writeLink(inode, request.target ?? "") : 0;
     if (error >= 0) error = yield* addEntry(fs, dir, name, ino, request.type);
     if (error < 0) {
       if (isDir || inode.sectors > 0) yield* truncateMap(fs, inode, 0);
       inode.links = 0;
-      inode.dtime = Math.floor(this.now() / 1e9);
+      inode.dtime = this.fs.nowSec();
       yield* inode.store(fs);
       yield* fs.freeInode(ino, isDir);
       return error;
@@ -258,7 +270,7 @@ export class Ext2Vnode extends GenfsVnode {
     const error = yield* addEntry(this.fs, this.inode, name, inode.ino, other.type);
     if (error < 0) return error;
     inode.links++;
-    inode.ctimeNs = this.now();
+    inode.times.changed();
     this.changed();
     return yield* inode.store(this.fs);
   }
@@ -302,7 +314,7 @@ export class Ext2Vnode extends GenfsVnode {
   /** One name fewer; a directory that was removed takes its own two links along. => lock held */
   private *lostName(dir: Ext2Vnode): KGen<number> {
     const { inode } = this;
-    inode.ctimeNs = this.now();
+    inode.times.changed();
     if (this.type === VDIR) {
       inode.links = 0;
       dir.inode.links--;
@@ -349,7 +361,7 @@ export class Ext2Vnode extends GenfsVnode {
       this.inode.links--;
       to.inode.links++;
     }
-    source.inode.ctimeNs = this.now();
+    source.inode.times.changed();
     source.inode.isDirty = true;
     this.changed();
     to.changed();
@@ -380,6 +392,8 @@ export class Ext2Vnode extends GenfsVnode {
       if (typeof e === "number") return e;
       retargetEntry(this.fs, e, v.ino, v.type);
       dir.changed();
+      v.inode.times.changed();
+      v.inode.isDirty = true;
     }
     if (this === to) return 0;
     for (const [v, from, into] of [[source, this as Ext2Vnode, to], [target, to, this as Ext2Vnode]] as const) {
@@ -399,7 +413,7 @@ export class Ext2Vnode extends GenfsVnode {
       const up: DirEntry | number = yield* findEntry(this.fs, inode, "..");
       if (typeof up === "number") return up;
       if (depth > 10000) return this.fs.corrupt(`directory inode ${inode.ino}: its parents form a ring`);
-      inode = new Inode(up.ino);
+      inode = new Inode(this.fs, up.ino);
       const error: number = yield* inode.load(this.fs);
       if (error < 0) return error;
     }

@@ -9,6 +9,7 @@ import type { KGen } from "../../lib/kthread.ts";
 import { PAGE_SIZE } from "../../hal/physmem.ts";
 import { PGO_CLEANIT } from "../../uvm/object.ts";
 import type { BlockDev } from "../blockdev.ts";
+import { FileTimes, timesOf } from "../filetimes.ts";
 import { GenfsVnode, HOLE } from "../genfs.ts";
 import { type FsStat, Mount } from "../mount.ts";
 import type { Vfs } from "../vfs.ts";
@@ -34,9 +35,7 @@ export class TmpVnode extends GenfsVnode {
   gid: number;
   nlink = 1;
   target = "";
-  atimeNs: number;
-  mtimeNs: number;
-  ctimeNs: number;
+  private readonly t: FileTimes;
   parent: TmpVnode | null;
   readonly children = new Map<string, Entry>();
   private nextCookie = FIRST_COOKIE;
@@ -51,7 +50,7 @@ export class TmpVnode extends GenfsVnode {
     this.rdev = request.rdev ?? 0;
     this.target = request.target ?? "";
     this.parent = parent;
-    this.atimeNs = this.mtimeNs = this.ctimeNs = m.vfs.nowNs();
+    this.t = new FileTimes(m.vfs.ctx.wall);
     if (request.type === VDIR) this.nlink = 2;
   }
 
@@ -63,7 +62,11 @@ export class TmpVnode extends GenfsVnode {
   }
 
   touchedData(): void {
-    this.mtimeNs = this.ctimeNs = this.m.vfs.nowNs();
+    this.t.modified();
+  }
+
+  override get times(): FileTimes {
+    return this.t;
   }
 
   /** Nothing can be cleaned: pages that are asked for are in use again. */
@@ -87,7 +90,7 @@ export class TmpVnode extends GenfsVnode {
     const size = this.type === VREG ? this.vSize : this.type === VLNK ? this.target.length : this.type === VDIR ? (this.children.size + 2) * 20 : 0;
     return {
       type: this.type, mode: this.mode, nlink: this.nlink, uid: this.uid, gid: this.gid, ino: this.ino, dev: this.mount.dev, rdev: this.rdev, size,
-      blockSize: PAGE_SIZE, blocks: this.uobj.npages * (PAGE_SIZE / 512), atimeNs: this.atimeNs, mtimeNs: this.mtimeNs, ctimeNs: this.ctimeNs,
+      blockSize: PAGE_SIZE, blocks: this.uobj.npages * (PAGE_SIZE / 512), ...timesOf(this.t), btime: this.t.btime.value(),
     };
   }
 
@@ -103,9 +106,7 @@ export class TmpVnode extends GenfsVnode {
     this.mode = c.mode === undefined ? this.mode : c.mode & 0o7777;
     this.uid = c.uid ?? this.uid;
     this.gid = c.gid ?? this.gid;
-    this.atimeNs = c.atimeNs ?? this.atimeNs;
-    this.mtimeNs = c.mtimeNs ?? this.mtimeNs;
-    this.ctimeNs = this.m.vfs.nowNs();
+    this.t.setTo(c);
     return 0;
   }
 
@@ -129,7 +130,7 @@ export class TmpVnode extends GenfsVnode {
   // ---- names ----
 
   private changed(): void {
-    this.mtimeNs = this.ctimeNs = this.m.vfs.nowNs();
+    this.t.modified();
   }
 
   private enter(name: string, node: TmpVnode): void {
@@ -164,7 +165,7 @@ export class TmpVnode extends GenfsVnode {
     if (this.nlink === 0 || target.nlink === 0) return -ENOENT;
     if (this.children.has(name)) return -EEXIST;
     target.nlink++;
-    target.ctimeNs = this.m.vfs.nowNs();
+    target.t.changed();
     this.enter(name, target);
     return 0;
   }
@@ -194,7 +195,7 @@ export class TmpVnode extends GenfsVnode {
 
   /** A child lost a name; without any, and unreferenced, its pages go. */
   private *lostName(node: TmpVnode): KGen<void> {
-    node.ctimeNs = this.m.vfs.nowNs();
+    node.t.changed();
     if (node.type === VDIR) {
       node.nlink = 0;
       this.nlink--;
@@ -216,6 +217,8 @@ export class TmpVnode extends GenfsVnode {
       newDir.enter(newName, source);
       moveDir(target!, newDir, this);
       moveDir(source, this, newDir);
+      source.t.changed();
+      target!.t.changed();
       return 0;
     }
     this.children.delete(oldName);
@@ -223,7 +226,7 @@ export class TmpVnode extends GenfsVnode {
     if (target) yield* newDir.lostName(target);
     newDir.enter(newName, source);
     moveDir(source, this, newDir);
-    source.ctimeNs = this.m.vfs.nowNs();
+    source.t.changed();
     return 0;
   }
 
