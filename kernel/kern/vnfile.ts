@@ -5,6 +5,7 @@ import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import { MNT_NODEV } from "../vfs/mount.ts";
 import { type Attr, IO_APPEND, IO_SYNC, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
+import { CAP_FOWNER } from "./caps.ts";
 import { type FileOps, O_APPEND, O_DSYNC, O_NOATIME, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
@@ -125,6 +126,9 @@ class VnodeOps implements FileOps {
 
 /** All open vnodes share this. */
 export const VNODE_OPS: FileOps = new VnodeOps();
+
+/** May the thread do with a file what is its owner's? */
+export const ownsFile = (t: Thread, v: Vnode): boolean => t.proc.cred.euid === v.getattr().uid || t.proc.cred.can(CAP_FOWNER);
 
 /** Opens a vnode. => its reference passes to the open file; on failure it was given back */
 export function* openVnode(k: Kern, t: Thread, v: Vnode, flags: number): KGen<OpenFile | number> {

@@ -1,17 +1,18 @@
 // System calls on descriptors: read, write and their kin, lseek, fcntl, dup, close, fsync, sendfile.
 import {
-  EBADF, EFAULT, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPIPE, ERESTART, ESPIPE,
+  EBADF, EFAULT, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM, EPIPE, ERESTART, ESPIPE,
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import { VREG } from "../vfs/vnode.ts";
-import { fileIoctl, fileRelease, fileSeek, O_CLOEXEC, O_NONBLOCK, O_PATH, O_SETTABLE, OpenFile } from "../kern/file.ts";
+import { fileIoctl, fileRelease, fileSeek, O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_PATH, O_SETTABLE, OpenFile } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RLIMIT_NOFILE } from "../kern/rlimit.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
 import { RESTART_SA } from "../kern/trap.ts";
+import { ownsFile } from "../kern/vnfile.ts";
 import { argOf, argUOf, both, fast, getView, intOf, i64At, putBytes, type Row, slow, u64At } from "./args.ts";
 import { limitedWrite, mayResize } from "./limit.ts";
 import { flock, isLockCommand, recordLock } from "./filelock.ts";
@@ -224,6 +225,12 @@ function* closeRange(_k: Kern, t: Thread): KGen<number> {
 const F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_SETOWN = 8, F_GETOWN = 9;
 const F_DUPFD_CLOEXEC = 1030;
 
+function setFlags(t: Thread, f: OpenFile, to: number): number {
+  if ((to & ~f.flags & O_NOATIME) !== 0 && f.vnode && !ownsFile(t, f.vnode)) return -EPERM;
+  f.flags = (f.flags & ~O_SETTABLE) | (to & O_SETTABLE);
+  return 0;
+}
+
 function* fcntl(k: Kern, t: Thread): KGen<number> {
   const fd = intOf(t, 0), cmd = intOf(t, 1), arg = intOf(t, 2), { fds } = t.proc, f = fds.get(fd);
   if (!f) return -EBADF;
@@ -234,7 +241,7 @@ function* fcntl(k: Kern, t: Thread): KGen<number> {
     case F_GETFD: return fds.isCloexec(fd) ? 1 : 0;
     case F_SETFD: fds.setCloexec(fd, (arg & 1) !== 0); return 0;
     case F_GETFL: return f.flags & ~O_CLOEXEC;
-    case F_SETFL: f.flags = (f.flags & ~O_SETTABLE) | (arg & O_SETTABLE); return 0;
+    case F_SETFL: return setFlags(t, f, arg);
     case F_SETOWN: return 0;
     case F_GETOWN: return 0;
     default: return f.ops.fcntl ? f.ops.fcntl(f, cmd, arg, t) : -EINVAL;

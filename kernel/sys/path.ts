@@ -7,12 +7,12 @@ import { toBytes } from "../uvm/uio.ts";
 import { namei, type NameiResult } from "../vfs/namei.ts";
 import { type AttrChange, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
-import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_TRUNC, type OpenFile } from "../kern/file.ts";
+import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_PATH, O_TRUNC, type OpenFile } from "../kern/file.ts";
 import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
-import { openVnode } from "../kern/vnfile.ts";
+import { openVnode, ownsFile } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, statfsBytes } from "./abi.ts";
 import { argOf, argUOf, fast, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
 import { mayResize } from "./limit.ts";
@@ -151,7 +151,8 @@ function openError(t: Thread, v: Vnode, flags: number, excl: boolean): number {
   if (wantsWrite && v.isReadOnly && (v.type === VREG || v.type === VDIR)) return -EROFS;
   if ((wantsWrite || (flags & O_TRUNC) !== 0) && v.texts > 0) return -ETXTBSY;
   const want = (acc !== 1 ? 4 : 0) | (wantsWrite || (flags & O_TRUNC) !== 0 ? 2 : 0);
-  return mayOn(t, v, want) ? 0 : -EACCES;
+  if (!mayOn(t, v, want)) return -EACCES;
+  return (flags & O_NOATIME) !== 0 && !ownsFile(t, v) ? -EPERM : 0;
 }
 
 // ---- attributes ----------------------------------------------------------------------------------------------------

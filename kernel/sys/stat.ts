@@ -3,9 +3,9 @@ import { EACCES, EBADF, EFAULT, EINVAL, EPERM, EROFS } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Instant, type Timespec } from "../lib/timespec.ts";
 import type { Attr, AttrChange, Vnode } from "../vfs/vnode.ts";
-import { CAP_FOWNER } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
+import { ownsFile } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, NS, statBytes, statxBytes } from "./abi.ts";
 import { argUOf, getPath, getView, i64At, intOf, putBytes, type Row, slow } from "./args.ts";
 import { mayOn, onFd, vnodeAt, withVnode } from "./path.ts";
@@ -91,9 +91,8 @@ function* utimensat(k: Kern, t: Thread): KGen<number> {
 function* setTimes(k: Kern, t: Thread, v: Vnode, [a, m]: readonly [Wish, Wish]): KGen<number> {
   if (!isValid(a) || !isValid(m)) return -EINVAL;
   if (v.isReadOnly) return -EROFS;
-  const { cred } = t.proc, isTouch = a.nsec === UTIME_NOW && m.nsec === UTIME_NOW;
-  const isOwner = cred.euid === v.getattr().uid || cred.can(CAP_FOWNER);
-  if (!isOwner && !(isTouch && mayOn(t, v, 2))) return isTouch ? -EACCES : -EPERM;
+  const isTouch = a.nsec === UTIME_NOW && m.nsec === UTIME_NOW;
+  if (!ownsFile(t, v) && !(isTouch && mayOn(t, v, 2))) return isTouch ? -EACCES : -EPERM;
   const now = new Instant();
   k.ctx.wall.stamp(now);
   const timeOf = (w: Wish): Timespec => (w.nsec === UTIME_NOW ? now : w), c: AttrChange = {};
