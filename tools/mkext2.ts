@@ -5,7 +5,7 @@
 //   then      group descriptors | block bitmap | inode bitmap | inode table | data
 import {
   D_INODE, D_NAME, D_NAME_LEN, D_REC_LEN, D_TYPE, entrySize, EXT2_MAGIC, GD_BLOCK_BITMAP, GD_DIRS, GD_FREE_BLOCKS, GD_FREE_INODES, GD_INODE_BITMAP,
-  GD_INODE_TABLE, GD_SIZE, I_ATIME, I_BLOCK, I_BLOCKS, I_CTIME, I_EXTRA_SIZE, I_LINKS, I_MODE, I_MTIME, I_SIZE, INCOMPAT_FILETYPE, RO_COMPAT_LARGE_FILE,
+  GD_INODE_TABLE, GD_SIZE, I_ATIME, I_BLOCK, I_BLOCKS, I_CRTIME, I_CTIME, I_EXTRA_SIZE, I_LINKS, I_MODE, I_MTIME, I_SIZE, INCOMPAT_FILETYPE, RO_COMPAT_LARGE_FILE,
   RO_COMPAT_SPARSE_SUPER, ROOT_INO, SB_BLOCKS, SB_BLOCKS_PER_GROUP, SB_FIRST_INO, SB_FREE_BLOCKS, SB_FREE_INODES, SB_INCOMPAT, SB_INODE_SIZE, SB_INODES,
   SB_INODES_PER_GROUP, SB_LOG_BLOCK, SB_MAGIC, SB_OFFSET, SB_RESERVED, SB_REVISION, SB_RO_COMPAT, SB_SIZE, SB_STATE, SB_WTIME, STATE_CLEAN,
 } from "../kernel/vfs/ext2/layout.ts";
@@ -95,7 +95,7 @@ class Maker {
     view.setUint16(at + I_MODE, mode, true);
     view.setUint16(at + I_LINKS, links, true);
     view.setUint32(at + I_SIZE, blocks * BLOCK, true);
-    for (const time of [I_ATIME, I_CTIME, I_MTIME]) view.setUint32(at + time, this.o.timeSec, true);
+    for (const time of [I_ATIME, I_CTIME, I_MTIME, I_CRTIME]) view.setUint32(at + time, this.o.timeSec, true);
     view.setUint32(at + I_BLOCKS, (blocks * BLOCK) / 512, true);
     for (let i = 0; i < blocks; i++) view.setUint32(at + I_BLOCK + 4 * i, firstBlock + i, true);
     view.setUint16(at + I_EXTRA_SIZE, EXTRA, true);
