@@ -70,7 +70,11 @@ function* takeDown(k: Kern, p: Process): KGen<void> {
   adoptChildren(k, p);
   k.traced("exit", () => `[${p.pid}] ${p.comm}: exit status 0x${p.exitStatus.toString(16)}`);
   p.state = PS_ZOMBIE;
-  if (p.pid === 1) k.haltStatus = p.exitStatus;
+  if (p.pid === 1) {
+    // The machine ends with it, so this is the last moment at which what was written gets to the disks.
+    yield* k.vfs.syncAll();
+    k.haltStatus = p.exitStatus;
+  }
   tellParent(k, p);
 }
 

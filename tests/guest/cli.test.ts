@@ -130,11 +130,11 @@ test("programs and folders for the kernel that are missing or of the wrong kind"
   refused(["run", scratch.file("text", "hello\n"), "--nope"], /is not an ELF file/);
   refused(["run", scratch.file("x86-prog", changed(EXIT_42, (v) => v.setUint16(18, 62, true)))], /is for x86-64/);
   refused(["run", scratch.file("cut-prog", EXIT_42.slice(0, 132))], /is truncated/);
-  refused(["run", scratch.file("dynamic", dynamic)], /is dynamically linked .* link it with -static/);
+  refused(["run", scratch.file("dynamic", dynamic)], /is dynamically linked .* link it with -static, or bring its libraries/);
   refused(["run", "--dir", missing, kernel], /--dir .*missing: no such file/);
   refused(["run", "--dir", `${scratch.dir}:/a/../b`, kernel], /without \.\./);
   refused(["run", "--dir", kernel, kernel], /--dir .*exit42\.elf: is not a folder/);
-  refused(["boot", "--disk", scratch.file("zero.img", new Uint8Array(1 << 20))], /superblock \(byte 1024\): magic 0x0 .*`loanword disk create` makes a file system/);
+  refused(["boot", "--disk", scratch.file("zero.img", new Uint8Array(1 << 20))], /superblock \(byte 1024\): magic 0x0 .*`loanword disk root` writes a root disk/);
   refused(["boot", "--rw"], /--rw needs --disk/);
   refused(["boot", "--disk", missing], /disk .*missing: no such file/);
   refused(["boot", "--mem", "64Q"], /--mem 64Q/);

@@ -108,6 +108,17 @@ test("put leaves an image that cannot be written as it was", () => {
   assert.equal(readdirSync(folder).filter((name) => name.endsWith(".new")), []);
 });
 
+test("root writes the disk that comes with us, and a boot from it keeps what was written", () => {
+  const path = join(folder, "own-root.img"), boot = (command: string) =>
+    spawnSync(process.execPath, ["build/tools/cli.main.mjs", "boot", "--clock", "virtual", "--disk", path, "--rw", "-c", command], { encoding: "latin1", timeout: 60_000 });
+  assert.equal(disk("root", path), { status: 0, out: "", err: "" });
+  assert.is(Buffer.compare(readFileSync(path), rootImage()), 0);
+  assert.is(boot("echo kept > /root/note").status, 0);
+  assert.is(boot("cat /root/note").stdout, "kept\n");
+  assert.match(disk("root", path).err, /exists; remove it first/);
+  assert.match(disk("root", join(folder, "x"), "more").err, /too many/);
+});
+
 test("wrong use is a line, and changes nothing", () => {
   const before = readFileSync(image);
   for (const [args, message] of [

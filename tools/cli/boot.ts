@@ -1,24 +1,18 @@
 // `loanword boot` and `loanword run`: our kernel on the machine, with the embedded root disk or another.
 import { realpathSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
-import { brotliDecompressSync } from "node:zlib";
-import type { BlockBackend } from "../../emu/dev/device.ts";
 import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
 import { Machine } from "../../emu/machine.ts";
 import { type Trace, TRACE_KINDS } from "../../kernel/kern/kern.ts";
-import { EXT2_MAGIC, SB_MAGIC, SB_OFFSET } from "../../kernel/vfs/ext2/layout.ts";
 import { type CpioEntry, packCpio, S_IFREG } from "../cpio.ts";
 import { entriesOf } from "../host/folder.ts";
 import { printError } from "../host/stdio.ts";
-import { fileError, memoryDisk, openDisk, readInput } from "./files.ts";
+import { fileError, readInput } from "./files.ts";
 import { startKernel } from "./kernel.ts";
 import { type CommandLine, flag, list, memoryBytes, text, UsageError } from "./options.ts";
+import { embeddedDisk, rootDisk } from "./rootdisk.ts";
 import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
-/** The root disk that comes with us, and how large it is uncompressed; from build/tools, where this runs. */
-const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/image/root.img.br", import.meta.url)), EMBEDDED_ROOT_BYTES = 16 << 20;
-const SPARSE_BYTES = 16384;
 const INIT = "/sbin/init";
 /** Where files of the host appear, unless another place is named. */
 const HOST_FOLDER = "host";
@@ -38,7 +32,7 @@ export function runVerb(line: CommandLine): Promise<number> {
     const elf = parseElf(bytes), interpreter = elf.segments.find((s) => s.type === PT_INTERP);
     if (interpreter !== undefined && list(line, "dir").length === 0) {
       const name = new TextDecoder().decode(interpreter.bytes).replace(/\0.*$/s, "");
-      throw new UsageError(`program ${path}: is dynamically linked and needs ${name}; link it with -static`);
+      throw new UsageError(`program ${path}: is dynamically linked and needs ${name}; link it with -static, or bring its libraries, such as --dir /usr/riscv64-linux-gnu/lib:/lib`);
     }
   } catch (e) {
     throw e instanceof ElfError ? new UsageError(`program ${path}: ${e.message}`) : e;
@@ -75,28 +69,6 @@ function traceOf(kinds: string | undefined): Trace | null {
   const wanted = kinds.split(","), wrong = wanted.find((k) => k !== "all" && !TRACE_KINDS.some((t) => t === k));
   if (wrong !== undefined) throw new UsageError(`--trace ${kinds}: there is no kind "${wrong}"; use all, or some of ${TRACE_KINDS.join(",")}`);
   return { kinds: new Set(TRACE_KINDS.filter((k) => wanted.includes("all") || wanted.includes(k))), line: (text) => printError(`${text}\n`) };
-}
-
-/** Uncompressed in one piece, as zlib's small ones would leave the heap twice as large; what is zero takes no memory of the host. */
-function embeddedDisk(): BlockBackend {
-  const whole = brotliDecompressSync(readInput("embedded root disk", EMBEDDED_ROOT), { chunkSize: EMBEDDED_ROOT_BYTES }), image = new Uint8Array(whole.length);
-  const zeros = new Uint8Array(SPARSE_BYTES);
-  for (let at = 0; at < whole.length; at += SPARSE_BYTES) {
-    const part = whole.subarray(at, at + SPARSE_BYTES);
-    if (Buffer.compare(part, zeros.subarray(0, part.length)) !== 0) image.set(part, at);
-  }
-  return memoryDisk(EMBEDDED_ROOT, image);
-}
-
-/** A root disk of the host. => throws UsageError when there is no file system on it */
-function rootDisk(path: string, writable: boolean): BlockBackend {
-  const disk = openDisk(path, { writable }), bytes = new Uint8Array(2), at = SB_OFFSET + SB_MAGIC;
-  if (disk.sizeBytes >= at + bytes.length) disk.read(at, bytes);
-  const magic = bytes[0]! | (bytes[1]! << 8);
-  if (magic !== EXT2_MAGIC) {
-    throw new UsageError(`disk ${path}: superblock (byte ${SB_OFFSET}): magic 0x${magic.toString(16)} is not ext2's 0xef53; \`loanword disk create\` makes a file system`);
-  }
-  return disk;
 }
 
 /** `init`: the first program, or null for a shell. */

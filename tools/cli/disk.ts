@@ -1,6 +1,6 @@
 // `loanword disk`: ext2 images without booting them.
 //
-//   create IMAGE SIZE [DIR]    ls IMAGE [PATH]    cat IMAGE PATH    put IMAGE FILE PATH    check IMAGE
+//   root IMAGE    create IMAGE SIZE [DIR]    ls IMAGE [PATH]    cat IMAGE PATH    put IMAGE FILE PATH    check IMAGE
 import {
   accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, writeFileSync,
 } from "node:fs";
@@ -15,11 +15,13 @@ import { longList } from "./disklist.ts";
 import { fileError, readInput } from "./files.ts";
 import { didYouMean } from "./nearest.ts";
 import { UsageError } from "./options.ts";
+import { embeddedRoot } from "./rootdisk.ts";
 
 export const DISK_HELP = `loanword disk COMMAND ...
 
 ext2 disk images, without booting them
 
+  root IMAGE                writes the root disk that comes with us, to boot from with --disk
   create IMAGE SIZE [DIR]   makes an image, such as of 64M, with the files of a host folder
   ls IMAGE [PATH]           lists a directory or file of the image: mode, links, owner, group, size or device, time in UTC, name
   cat IMAGE PATH            writes a file of the image to standard output
@@ -47,16 +49,22 @@ export function diskVerb(args: readonly string[]): number {
 }
 
 const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[]) => number>> = {
+  root(image, more) {
+    noMore("root", more);
+    makeFile("root", image, embeddedRoot);
+    return 0;
+  },
   create(image, [size, folder, ...more]) {
     noMore("create", more);
     const m = /^(\d+)([KMG]?)$/i.exec(size ?? ""), bytes = m === null ? NaN : Number(m[1]) * { "": 1, K: 1024, M: 1 << 20, G: 1 << 30 }[m[2]!.toUpperCase()]!;
     if (!(bytes >= SIZE_MIN && bytes <= SIZE_MAX)) throw new UsageError(`disk create: ${size ?? "no size"}: give a size from 1M to 1G, such as 64M`);
-    if (existsSync(image)) throw new UsageError(`disk create: ${image} exists; remove it first`);
-    const sizeBytes = Math.floor(bytes / 4096) * 4096, timeSec = Math.floor(Date.now() / 1000);
-    const uuid = crypto.getRandomValues(new Uint8Array(16));
-    const disk = new DiskFs(makeExt2({ sizeBytes, inodes: Math.max(64, Math.floor(sizeBytes / BYTES_PER_INODE / 16) * 16), label: "", uuid, timeSec }), { timeSec });
-    if (folder !== undefined) copyTree(disk, folder, "");
-    create(image, disk.close());
+    const sizeBytes = Math.floor(bytes / 4096) * 4096, inodes = Math.max(64, Math.floor(sizeBytes / BYTES_PER_INODE / 16) * 16);
+    makeFile("create", image, () => {
+      const timeSec = Math.floor(Date.now() / 1000), uuid = crypto.getRandomValues(new Uint8Array(16));
+      const disk = new DiskFs(makeExt2({ sizeBytes, inodes, label: "", uuid, timeSec }), { timeSec });
+      if (folder !== undefined) copyTree(disk, folder, "");
+      return disk.close();
+    });
     return 0;
   },
   ls(image, [path = "/", ...more]) {
@@ -106,7 +114,10 @@ function open(image: string, readOnly: boolean): DiskFs {
   return new DiskFs(Uint8Array.from(readInput("disk", image)), { readOnly, timeSec: Math.floor(Date.now() / 1000) });
 }
 
-function create(image: string, bytes: Uint8Array): void {
+/** An image that is not there yet. */
+function makeFile(command: string, image: string, make: () => Uint8Array): void {
+  if (existsSync(image)) throw new UsageError(`disk ${command}: ${image} exists; remove it first`);
+  const bytes = make();
   try {
     writeFileSync(image, bytes, { flag: "wx" });
   } catch (e) {
