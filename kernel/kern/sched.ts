@@ -266,11 +266,12 @@ export class Scheduler implements Runnable {
     k.callouts.arm(c, s.deadlineNs);
   }
 
-  /** Instruction count at which an alarm or callout is due. */
-  private eventInsn(): number {
+  /** Instruction count at which `t` stops: its slice or `run` ends, an alarm or callout is due, or a timer on its CPU time. */
+  private stopInsn(t: Thread, sliceEnd: number, stopAt: number): number {
     const { k } = this, { machine } = k.hal;
     this.isStale = false;
-    return machine.clock.insnsUntil(Math.min(machine.clock.nextAlarm(), k.callouts.next())) + machine.hart.instret;
+    const event = machine.clock.insnsUntil(Math.min(machine.clock.nextAlarm(), k.callouts.next())) + machine.hart.instret;
+    return Math.min(sliceEnd, stopAt, event, this.cpuTimerInsn(t));
   }
 
   /** User code of `t`. */
@@ -286,7 +287,7 @@ export class Scheduler implements Runnable {
         if (!this.begin(t, userAst(k, t)) || t.isDead) return;
         this.load(t);
       }
-      if (this.isStale) until = Math.min(sliceEnd, stopAt, this.eventInsn(), this.cpuTimerInsn(t));
+      if (this.isStale) until = this.stopInsn(t, sliceEnd, stopAt);
       const budget = until - hart.instret;
       if (budget <= 0 || this.wantResched) {
         this.wantResched = false;

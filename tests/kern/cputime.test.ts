@@ -2,8 +2,10 @@
 // than went by. Timers on CPU time, and RLIMIT_CPU.
 import { MemoryBackend, OverlayBackend } from "../../emu/dev/backend.ts";
 import { Machine } from "../../emu/machine.ts";
+import { VirtualClock } from "../../emu/time/clock.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import { packCpio } from "../../tools/cpio.ts";
+import { Pacer } from "../../tools/host/pace.ts";
 import { assemble, elfOf } from "../helpers/assembler.ts";
 import { rootImage, runGuest } from "../helpers/guest.ts";
 import { program } from "../helpers/sleepers.ts";
@@ -67,6 +69,20 @@ test("under the virtual clock CPU time is the instructions, each time the same",
   assert.is(runs[0]!.out, runs[1]!.out);
   assert.ok(user <= elapsed + 0.01 && Math.abs(user - elapsed) < 0.2);
   assert.is(runs[0]!.kernel.machine.clock.lateNs, 0);
+});
+
+test("the pacer's slices grow for a guest that works, and what the host took for them is no waiting", async () => {
+  const hart = { instret: 0 }, clock = new VirtualClock(hart), slices: number[] = [];
+  const run = (max: number): "budget" => {
+    slices.push(max);
+    // As on a host that takes longer than the clock says.
+    for (const until = performance.now() + 0.02; performance.now() < until;) hart.instret += 100;
+    hart.instret = slices.reduce((n, v) => n + v, 0);
+    return "budget";
+  };
+  await new Pacer({ run }, { machine: { clock, hart }, clock: "host", stopped: () => slices.length >= 12 }).run();
+  assert.equal(slices.slice(0, 9), [20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000, 2_560_000, 4_000_000]);
+  assert.ok(clock.lateNs > 0 && clock.lateNs <= clock.skippedNs && clock.busyNs <= clock.now);
 });
 
 test("two busy processes share: their times sum up to what went by", () => {

@@ -63,11 +63,11 @@ export class Pacer {
       const why = this.target.run(slice, mode === "host" ? hostNow() + AHEAD_NS_MAX : Infinity);
       if (why === "halted") return "halted";
       if (mode === "host") {
-        // What the host took to run this slice is CPU time of the guest; what passes from here on is not.
-        for (let now = hostNow(); clock.now < now; ) clock.catchUp(now);
         // Time that passes without instructions is a waiting guest: short slices then, or it would run far ahead.
         const busy = (machine.hart.instret - insnsBefore) * clock.nsPerInsn >= (clock.now - timeBefore) / 2;
         slice = busy ? Math.min(slice * 2, SLICE_MAX) : SLICE_MIN;
+        // What the host took to run this slice is CPU time of the guest; what passes from here on is not.
+        for (let now = hostNow(); clock.now < now; ) clock.catchUp(now);
         await this.keepTime(hostNow, why === "idle");
       } else if (why === "idle") await this.sleep(Infinity);
       else await this.sleep(0);
