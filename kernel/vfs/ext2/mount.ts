@@ -9,6 +9,7 @@ import { typeOfMode, VBLK, VDIR, type Vnode, VNON } from "../vnode.ts";
 import { Inode } from "./inode.ts";
 import { ROOT_INO } from "./layout.ts";
 import { Ext2Fs } from "./super.ts";
+import type { Ext2Node } from "./node.ts";
 import { Ext2Vnode } from "./vnode.ts";
 
 /** Unreferenced vnodes that are kept. */
@@ -78,7 +79,7 @@ export class Ext2Mount extends Mount {
     return v;
   }
 
-  forget(v: Ext2Vnode): void {
+  forget(v: Ext2Node): void {
     this.vnodes.delete(v.ino);
   }
 

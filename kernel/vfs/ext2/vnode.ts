@@ -1,171 +1,19 @@
-// Files and directories of ext2.
+// Directories of ext2: names, and what they lead to. An inode's contents and attributes are node.ts's.
 //
 // Name operations hold the file system's lock from the first look to the last change, so that each is atomic.
-import { EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV } from "../../lib/errno.ts";
+import { EBUSY, EEXIST, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
 import { latin1, toBytes } from "../../uvm/uio.ts";
-import { type FileTimes, timesOf } from "../filetimes.ts";
-import { GenfsVnode } from "../genfs.ts";
-import {
-  type Attr, type AttrChange, type CreateRequest, type EmitEntry, NAME_MAX, RENAME_EXCHANGE, RENAME_NOREPLACE, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE,
-  STATX_ATTR_NODUMP, VBLK, VCHR, VDIR, VLNK, type Vnode, VREG, type VType,
-} from "../vnode.ts";
-import { bmap, largestFile, truncateMap } from "./blockmap.ts";
+import { type CreateRequest, type EmitEntry, NAME_MAX, RENAME_EXCHANGE, RENAME_NOREPLACE, VBLK, VCHR, VDIR, VLNK, type Vnode, type VType } from "../vnode.ts";
+import { bmap, truncateMap } from "./blockmap.ts";
 import { addEntry, checkEmpty, type DirEntry, eachEntry, entryName, entryType, findEntry, makeDotEntries, removeEntry, retargetEntry } from "./dir.ts";
 import { Inode } from "./inode.ts";
-import { DIR_TYPES, FAST_LINK, FL_APPEND, FL_IMMUTABLE, FL_NOATIME, FL_NODUMP, LINK_MAX, ROOT_INO } from "./layout.ts";
-import type { Ext2Mount } from "./mount.ts";
+import { DIR_TYPES, FAST_LINK, FL_IMMUTABLE, LINK_MAX, ROOT_INO } from "./layout.ts";
+import { Ext2Node } from "./node.ts";
 
 const MODE_OF_TYPE = [0, 0o100000, 0o040000, 0o120000, 0o020000, 0o060000, 0o010000, 0o140000];
-const IFMT = 0o170000;
 
-const KNOWN_ATTRIBUTES = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP;
-/** statx's word for i_flags. */
-const attributesOf = (flags: number): number =>
-  ((flags & FL_IMMUTABLE) !== 0 ? STATX_ATTR_IMMUTABLE : 0) | ((flags & FL_APPEND) !== 0 ? STATX_ATTR_APPEND : 0) | ((flags & FL_NODUMP) !== 0 ? STATX_ATTR_NODUMP : 0);
-
-export class Ext2Vnode extends GenfsVnode {
-  readonly inode: Inode;
-  readonly maxSize: number;
-  private readonly m: Ext2Mount;
-
-  constructor(mount: Ext2Mount, type: VType, inode: Inode) {
-    super(mount, type, inode.ino, mount.fs.dev, mount.fs.geometry.blockSize, mount.fs.mem);
-    this.m = mount;
-    this.inode = inode;
-    this.maxSize = largestFile(this.blockSize);
-    this.vSize = this.vWriteSize = inode.size;
-    if (type === VCHR || type === VBLK) this.rdev = inode.block[0] !== 0 ? inode.block[0]! : inode.block[1]!;
-  }
-
-  private get fs() { return this.m.fs; }
-
-  /** Runs an operation under the file system's lock. */
-  private *locked<T>(body: () => KGen<T>): KGen<T> {
-    yield* this.fs.lock.write();
-    const result = yield* body();
-    this.fs.lock.unlock();
-    return result;
-  }
-
-  override get times(): FileTimes {
-    return this.inode.times;
-  }
-
-  override accessed(): void {
-    if ((this.inode.flags & FL_NOATIME) === 0) super.accessed();
-  }
-
-  protected override timesChanged(): void {
-    this.inode.isDirty = true;
-  }
-
-  // ---- contents ----
-
-  *blockOf(n: number, allocate: boolean): KGen<number> {
-    yield* this.fs.lock.write();
-    const before = this.inode.sectors, block = yield* bmap(this.fs, this.inode, n, allocate);
-    if (this.inode.sectors !== before) this.inode.isDirty = true;
-    this.fs.lock.unlock();
-    return block;
-  }
-
-  touchedData(): void {
-    const { inode } = this;
-    inode.size = this.vSize;
-    inode.times.modified();
-    inode.isDirty = true;
-  }
-
-  override markDirty(): void {
-    this.inode.isDirty = true;
-  }
-
-  // ---- attributes ----
-
-  getattr(): Attr {
-    const { inode } = this;
-    return {
-      type: this.type, mode: inode.mode & 0o7777, nlink: inode.links, uid: inode.uid, gid: inode.gid, ino: inode.ino, dev: this.mount.dev, rdev: this.rdev,
-      size: this.type === VREG ? this.vSize : inode.size, blockSize: this.blockSize, blocks: inode.sectors, ...timesOf(inode.times),
-      ...(inode.hasBirth ? { btime: inode.times.btime.value() } : {}), attributes: attributesOf(inode.flags), attributesMask: KNOWN_ATTRIBUTES,
-    };
-  }
-
-  override *setattr(change: AttrChange): KGen<number> {
-    const { inode } = this;
-    if (this.isReadOnly) return -EROFS;
-    if ((inode.flags & (FL_IMMUTABLE | FL_APPEND)) !== 0) return -EPERM;
-    if (change.size !== undefined) {
-      const error = yield* this.truncate(change.size);
-      if (error < 0) return error;
-    }
-    if (change.mode !== undefined) inode.mode = (inode.mode & IFMT) | (change.mode & 0o7777);
-    if (change.uid !== undefined) inode.uid = change.uid;
-    if (change.gid !== undefined) inode.gid = change.gid;
-    inode.times.setTo(change);
-    inode.isDirty = true;
-    return 0;
-  }
-
-  private *truncate(size: number): KGen<number> {
-    if (this.type !== VREG) return this.type === VDIR ? -EISDIR : -EINVAL;
-    if (size > this.maxSize) return -EFBIG;
-    const shrinks = size < this.vSize, error = yield* this.resizePages(size);
-    if (error < 0) return error;
-    this.touchedData();
-    if (!shrinks) return 0;
-    yield* this.nodeLock.write();
-    const r = yield* this.locked(() => truncateMap(this.fs, this.inode, Math.ceil(size / this.blockSize)));
-    this.nodeLock.unlock();
-    this.inode.isDirty = true;
-    return r;
-  }
-
-  // ---- life ----
-
-  override *inactive(): KGen<void> {
-    if (this.inode.links > 0) return yield* this.m.trim();
-    // Its names are gone, and so is the last reference: nobody can find it again.
-    yield* this.discardPages();
-    yield* this.fs.lock.write();
-    const { inode } = this, hasBlocks = this.type === VREG || this.type === VDIR || (this.type === VLNK && inode.sectors > 0);
-    if (hasBlocks) yield* truncateMap(this.fs, inode, 0);
-    inode.dtime = this.fs.nowSec();
-    inode.size = 0;
-    yield* inode.store(this.fs);
-    yield* this.fs.freeInode(inode.ino, this.type === VDIR);
-    this.m.forget(this);
-    this.fs.lock.unlock();
-  }
-
-  /** Writes contents and inode. => 0 or -errno */
-  *writeBack(): KGen<number> {
-    if (this.inode.links === 0 && this.useCount === 0) return 0;
-    const error = yield* this.cleanPages();
-    if (this.inode.isDirty) yield* this.locked(() => this.inode.store(this.fs));
-    return error;
-  }
-
-  /** Writes and forgets the pages of an idle vnode. */
-  *retire(): KGen<number> {
-    const error = yield* this.writeBack();
-    if (error >= 0) yield* this.discardPages();
-    return error;
-  }
-
-  *dropPages(): KGen<void> {
-    yield* this.discardPages();
-  }
-
-  override *fsync(): KGen<number> {
-    if (this.isReadOnly) return 0;
-    const error = yield* this.writeBack(), meta = yield* this.fs.sync(false);
-    return error < 0 ? error : meta;
-  }
-
-  // ---- names ----
-
+export class Ext2Vnode extends Ext2Node {
   override *lookup(name: string): KGen<Vnode | number> {
     if (this.type !== VDIR) return -ENOTDIR;
     return yield* this.locked(() => this.find(name));

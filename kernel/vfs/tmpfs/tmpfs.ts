@@ -7,15 +7,17 @@
 import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV, EBUSY } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
 import { PAGE_SIZE } from "../../hal/physmem.ts";
-import { PGO_CLEANIT } from "../../uvm/object.ts";
+import { PGO_CLEANIT, PGO_FREE } from "../../uvm/object.ts";
 import type { BlockDev } from "../blockdev.ts";
 import { FileTimes, timesOf } from "../filetimes.ts";
-import { GenfsVnode, HOLE } from "../genfs.ts";
+import { GenfsVnode } from "../genfs.ts";
+import { HOLE } from "../genfspager.ts";
 import { type FsStat, Mount } from "../mount.ts";
 import type { Vfs } from "../vfs.ts";
 import {
   type Attr, type AttrChange, type CreateRequest, type EmitEntry, RENAME_EXCHANGE, RENAME_NOREPLACE, VDIR, VLNK, type Vnode, VREG,
 } from "../vnode.ts";
+import { tmpAllocate } from "./allocate.ts";
 
 const TMPFS_MAGIC = 0x01021994, MOST_BYTES = 2 ** 40, FIRST_COOKIE = 2;
 /** The disk of files without a disk: never asked. */
@@ -84,6 +86,15 @@ export class TmpVnode extends GenfsVnode {
     return 0;
   }
 
+  private *freeBehind(size: number): KGen<void> {
+    this.uobj.lock.enter();
+    yield* this.putpages(Math.ceil(size / PAGE_SIZE) * PAGE_SIZE, 0, PGO_FREE);
+  }
+
+  override *allocate(mode: number, offset: number, len: number, mayGrow: (size: number) => number): KGen<number> {
+    return this.isReadOnly ? -EROFS : yield* tmpAllocate(this, mode, offset, len, this.m.limitPages, mayGrow);
+  }
+
   // ---- attributes ----
 
   getattr(): Attr {
@@ -99,8 +110,10 @@ export class TmpVnode extends GenfsVnode {
     if (c.size !== undefined) {
       if (this.type !== VREG) return this.type === VDIR ? -EISDIR : -EINVAL;
       if (c.size > MOST_BYTES) return -EFBIG;
-      const error = yield* this.resizePages(c.size);
+      const isSame = c.size === this.vSize, error = yield* this.resizePages(c.size);
       if (error < 0) return error;
+      // Pages that were set aside behind the end.
+      if (isSame) yield* this.freeBehind(c.size);
       this.touchedData();
     }
     this.mode = c.mode === undefined ? this.mode : c.mode & 0o7777;
@@ -270,7 +283,7 @@ export class TmpMount extends Mount {
   /** All but the root: with a name, or unlinked and still referenced. */
   readonly nodes = new Set<TmpVnode>();
   /** Pages that all files together may take. */
-  private readonly limitPages: number;
+  readonly limitPages: number;
 
   constructor(vfs: Vfs, source: string, flags: number, data: string) {
     super(vfs, "tmpfs", source, flags);
