@@ -1,10 +1,13 @@
 // System calls on descriptors: read, write and their kin, lseek, fcntl, dup, close, fsync, sendfile.
 import {
-  EBADF, EFAULT, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM, EPIPE, ERESTART, ESPIPE,
+  EBADF, EFAULT, EFBIG, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM, EPIPE, ERESTART, ESPIPE,
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
-import { VREG } from "../vfs/vnode.ts";
+import {
+  FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_UNSHARE_RANGE, FALLOC_ZERO_RANGE, STATX_ATTR_APPEND,
+  STATX_ATTR_IMMUTABLE, VBLK, VREG,
+} from "../vfs/vnode.ts";
 import { fileIoctl, fileRelease, fileSeek, O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_PATH, O_SETTABLE, OpenFile } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
@@ -324,15 +327,35 @@ function* ftruncate(k: Kern, t: Thread): KGen<number> {
   return mayResize(k, t, f.vnode, size) || (yield* f.ops.truncate(f, size));
 }
 
-/** Files grow when they are written: space cannot be set aside beforehand, and the answer says so. */
-function* fallocate(_k: Kern, t: Thread): KGen<number> {
-  const f = t.proc.fds.get(intOf(t, 0)), offset = argOf(t, 2), len = argOf(t, 3);
-  if (!f || !f.isWritable) return -EBADF;
-  if (offset < 0 || len <= 0) return -EINVAL;
-  if (f.vnode?.type !== VREG) return f.ops.isSeekable ? -ENODEV : -ESPIPE;
-  return -EOPNOTSUPP;
+const FALLOC_ALL = FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_COLLAPSE_RANGE | FALLOC_ZERO_RANGE | FALLOC_INSERT_RANGE | FALLOC_UNSHARE_RANGE;
+
+/** Whether a mode of fallocate makes sense. => 0, -EINVAL, -EOPNOTSUPP */
+function allocateModeError(mode: number): number {
+  if ((mode & ~FALLOC_ALL) !== 0) return -EOPNOTSUPP;
+  if ((mode & FALLOC_PUNCH_HOLE) !== 0 && ((mode & FALLOC_ZERO_RANGE) !== 0 || (mode & FALLOC_KEEP_SIZE) === 0)) return -EOPNOTSUPP;
+  if ((mode & FALLOC_COLLAPSE_RANGE) !== 0 && mode !== FALLOC_COLLAPSE_RANGE) return -EINVAL;
+  if ((mode & FALLOC_INSERT_RANGE) !== 0 && mode !== FALLOC_INSERT_RANGE) return -EINVAL;
+  return (mode & FALLOC_UNSHARE_RANGE) !== 0 && (mode & ~(FALLOC_UNSHARE_RANGE | FALLOC_KEEP_SIZE)) !== 0 ? -EINVAL : 0;
 }
 
+/** Only tmpfs sets room aside; elsewhere files grow when they are written, and the answer says so, as ext2's does on Linux. */
+function* fallocate(k: Kern, t: Thread): KGen<number> {
+  const f = t.proc.fds.get(intOf(t, 0)), mode = intOf(t, 1), offset = argOf(t, 2), len = argOf(t, 3);
+  if (!f || (f.flags & O_PATH) !== 0) return -EBADF;
+  if (offset < 0 || len <= 0) return -EINVAL;
+  const bad = allocateModeError(mode);
+  if (bad < 0) return bad;
+  if (!f.isWritable) return -EBADF;
+  const v = f.vnode, attributes = v?.getattr().attributes ?? 0;
+  if ((attributes & STATX_ATTR_IMMUTABLE) !== 0 || ((attributes & STATX_ATTR_APPEND) !== 0 && (mode & ~FALLOC_KEEP_SIZE) !== 0)) return -EPERM;
+  if (f.ops.kind === "pipe") return -ESPIPE;
+  if (v?.type !== VREG && v?.type !== VBLK) return -ENODEV;
+  if (offset + len >= 2 ** 63) return -EFBIG;
+  f.hold();
+  const r = yield* v.allocate(mode, offset, len, (size) => mayResize(k, t, v, size));
+  yield* fileRelease(f);
+  return r;
+}
 
 export const FILE_CALLS: readonly Row[] = [
   both(63, "read", "dxu", (k, t) => fastIo(k, t, false), (k, t) => plainIo(k, t, UIO_READ), RESTART_SA),

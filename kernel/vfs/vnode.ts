@@ -7,7 +7,7 @@
 // progress. The last reference makes the vnode inactive; a file system may keep it cached, or reclaim it if it has no name.
 // Lock order: vnode lock (directory before entry), then map, then the genfs node lock, then PG_BUSY. Names are strings of one
 // character a byte.
-import { EINVAL, EISDIR, ENOTDIR, EPERM, EROFS } from "../lib/errno.ts";
+import { EINVAL, EISDIR, ENOTDIR, EOPNOTSUPP, EPERM, EROFS } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
 import { KRwLock } from "../lib/klock.ts";
 import type { KGen } from "../lib/kthread.ts";
@@ -74,6 +74,9 @@ export type EmitEntry = (ino: number, type: VType, name: string, nextCookie: num
 
 /** Flags of write: append at the end; write through. */
 export const IO_APPEND = 1, IO_SYNC = 2;
+
+/** fallocate's modes. */
+export const FALLOC_KEEP_SIZE = 1, FALLOC_PUNCH_HOLE = 2, FALLOC_COLLAPSE_RANGE = 8, FALLOC_ZERO_RANGE = 16, FALLOC_INSERT_RANGE = 32, FALLOC_UNSHARE_RANGE = 64;
 
 /** rename2's flags. */
 export const RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
@@ -206,6 +209,15 @@ export abstract class Vnode implements VnodePagerHost {
   /** Like read and write of one piece of user memory, when nothing sleeps and nothing faults. => -ERESTART: use the generator; nothing changed */
   readFast?(uio: Uio, offset: number): number;
   writeFast?(uio: Uio, offset: number, flags: number): number;
+
+  /**
+   * Room of a regular file (fallocate(2)): mode FALLOC_*, a combination that makes sense.
+   *
+   * => mayGrow says whether the file may become so large: 0 or -errno
+   */
+  *allocate(_mode: number, _offset: number, _len: number, _mayGrow: (size: number) => number): KGen<number> {
+    return -EOPNOTSUPP;
+  }
 
   /** Puts contents and attributes on the disk. */
   *fsync(): KGen<number> {
