@@ -131,10 +131,12 @@ test("who becomes a user with too many processes cannot exec; a table that two p
   const prog = (name: string, source: string) => program(name, elfOf(assemble(source + strings, 0x10080), 0x10080, ["_start"]));
   const files = [
     // Two of user 7: the second is one too many when it wants to exec.
-    prog("nproc", `_start:\n${call(261, 0, 6, "lim", 0)}${call(220, 17, 0, 0, 0, 0)} mv s0, a0\n${call(146, 7)} beqz s0, child\n${call(260, -1, "lim", 0, 0)} la t0, lim\n lw a0, 0(t0)\n srli a0, a0, 8\n li a7, 93\n ecall
+    prog("nproc", `_start:\n${call(261, 0, 6, "lim", 0)}${call(220, 17, 0, 0, 0, 0)} mv s0, a0\n${call(146, 7)} beqz s0, child\n${call(260, -1, "lim", 0, 0)}
+ la t0, lim\n lw a0, 0(t0)\n srli a0, a0, 8\n li a7, 93\n ecall
 child:\n${call(101, "argv", 0)}${call(221, "path", "argv", 0)} neg a0, a0\n li a7, 93\n ecall\n`),
     // clone(CLONE_FILES | SIGCHLD); the child execs, and the parent's close-on-exec descriptor is still there.
-    prog("files", `_start:\n${call(56, -100, "null", 0x80000, 0)} mv s1, a0\n${call(220, 0x411, 0, 0, 0, 0)} beqz a0, child\n${call(260, -1, 0, 0, 0)} mv a0, s1\n li a1, 1\n li a7, 25\n ecall\n li a7, 93\n ecall
+    prog("files", `_start:\n${call(56, -100, "null", 0x80000, 0)} mv s1, a0\n${call(220, 0x411, 0, 0, 0, 0)} beqz a0, child\n${call(260, -1, 0, 0, 0)}
+ mv a0, s1\n li a1, 1\n li a7, 25\n ecall\n li a7, 93\n ecall
 child:\n${call(221, "path", "argv", 0)}${call(93, 99)}`),
   ];
   assert.is(runGuest("/prog/nproc; echo $?; /prog/files; echo $?", { files }).out, "11\n1\n", "EAGAIN; FD_CLOEXEC");
