@@ -25,9 +25,9 @@ export interface StackArea {
   low: number;
 }
 
-/** Makes the stack below `top`, which may grow to `limit` bytes. => page aligned; nothing else mapped yet; may sleep; 0 or -errno */
+/** Makes the stack below `top`, which may grow to `limit` bytes. => top page aligned, a limit of at least a page; nothing else mapped yet; may sleep; 0 or -errno */
 export function* uvmMapStack(vm: Vmspace, top: number, limit: number, prot: number): KGen<number> {
-  const { map } = vm, size = Math.min(INITIAL_BYTES, limit);
+  const { map } = vm, size = Math.floor(Math.min(INITIAL_BYTES, limit) / PAGE_SIZE) * PAGE_SIZE;
   const r = yield* uvmMap(map, { va: top - size, fixed: true, noReplace: true, size, prot, maxprot: 7, copyOnWrite: true, noMerge: true });
   if (r < 0) return r;
   vm.stackTop = top;

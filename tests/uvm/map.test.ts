@@ -222,6 +222,17 @@ test("the stack keeps a gap to what a program mapped below it; limits move while
   t.check();
 });
 
+test("a stack limit that is no multiple of a page is rounded down, and need not be what a stack begins with", () => {
+  for (const limit of [32 * PAGE + 100, PAGE, Infinity]) {
+    const t = bootVm(), vm = t.space(), size = Math.min(33, Math.floor(limit / PAGE)) * PAGE;
+    assert.is(t.run(uvmMapStack(vm, VM_MAX_USER, limit, RW)), 0);
+    assert.equal([vm.map.size, vm.map.stack!.start], [size, VM_MAX_USER - size]);
+    assert.is(t.store(vm, VM_MAX_USER - size - PAGE, 1), limit === Infinity ? 0 : -EFAULT);
+    assert.ok(t.run(uvmMap(vm.map, { va: 0, size: PAGE, prot: RW, maxprot: 7, copyOnWrite: true })) > 0);
+    t.check();
+  }
+});
+
 test("kernel memory has no owner, is found by its mapping, and cannot be freed twice (T-KM-1, T-KM-2)", () => {
   const t = bootVm(), { uvm } = t;
   // What does not fit is undone, but for kernel page tables, which stay.
