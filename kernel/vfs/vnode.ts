@@ -50,7 +50,7 @@ export interface Attr {
   mtime: Timespec;
   ctime: Timespec;
   /** When it was made, where the file system keeps that. */
-  btime?: Timespec;
+  btime?: Timespec | undefined;
   /** STATX_ATTR_* that hold, and those that the file system knows at all. */
   attributes?: number;
   attributesMask?: number;

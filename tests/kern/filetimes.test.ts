@@ -8,7 +8,7 @@ import { FILE_CALLS } from "../../kernel/sys/file.ts";
 import { PATH_CALLS } from "../../kernel/sys/path.ts";
 import { STAT_CALLS } from "../../kernel/sys/stat.ts";
 import { Cred } from "../../kernel/kern/cred.ts";
-import { MNT_NOATIME, MNT_NODIRATIME, MNT_STRICTATIME } from "../../kernel/vfs/filetimes.ts";
+import { FileTimes, MNT_NOATIME, MNT_NODIRATIME, MNT_STRICTATIME } from "../../kernel/vfs/filetimes.ts";
 import { MNT_RDONLY } from "../../kernel/vfs/mount.ts";
 import { VDIR, VFIFO } from "../../kernel/vfs/vnode.ts";
 import { KernBox, USER_VA } from "../helpers/kernbox.ts";
@@ -330,6 +330,29 @@ test("statx: birth only when asked for and known, attributes of the mount, what 
   assert.is(box.statx("/f", BASIC, 0x6000), -EINVAL, "both kinds of sync");
   assert.is(box.statx("/f", BASIC, 0x200), -EINVAL, "unknown flag");
   assert.ok(typeof box.statx("/f", BASIC, 0x4000) !== "number");
+});
+
+test("a synthetic file has the times of its mount until they are set", () => {
+  const box = new TimesBox(), made = box.stat("/proc/uptime");
+  assert.equal(made, { atime: NOW, mtime: NOW, ctime: NOW });
+  box.pass(5);
+  box.text("/proc/uptime");
+  assert.equal(box.stat("/proc/uptime"), made, "reading leaves no trace");
+  const f = box.open("/proc/uptime", O_RDONLY);
+  assert.is(box.utimens("/proc/uptime", [-7, 8], [0, UTIME_OMIT]), 0);
+  assert.equal(box.stat("/proc/uptime"), { atime: { sec: -7, nsec: 8 }, mtime: NOW, ctime: box.now });
+  box.closeFile(f);
+});
+
+test("a terminal's times move in steps of eight seconds", () => {
+  const box = new TimesBox(), t = new FileTimes(box.ctx.wall), first = t.mtime.value();
+  box.pass(1e9);
+  t.used(true);
+  assert.equal(t.mtime.value(), first);
+  box.pass(8e9 + 5);
+  t.used(true);
+  t.used(false);
+  assert.equal([t.mtime.value(), t.atime.value(), t.ctime.value()], [{ sec: NOW.sec + 9, nsec: 0 }, { sec: NOW.sec + 9, nsec: 0 }, NOW]);
 });
 
 test("O_NOATIME is the owner's", () => {

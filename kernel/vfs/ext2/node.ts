@@ -1,7 +1,7 @@
 // An inode of ext2 as a vnode: its contents, attributes and life. What only directories can do is vnode.ts's.
 import { EFBIG, EINVAL, EISDIR, EPERM, EROFS } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
-import { type FileTimes, timesOf } from "../filetimes.ts";
+import type { FileTimes } from "../filetimes.ts";
 import { GenfsVnode } from "../genfs.ts";
 import {
   type Attr, type AttrChange, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE, STATX_ATTR_NODUMP, VBLK, VCHR, VDIR, VLNK, VREG, type VType,
@@ -79,11 +79,11 @@ export abstract class Ext2Node extends GenfsVnode {
   // ---- attributes ----
 
   getattr(): Attr {
-    const { inode } = this;
+    const { inode } = this, { atime, mtime, ctime, btime } = inode.times;
     return {
       type: this.type, mode: inode.mode & 0o7777, nlink: inode.links, uid: inode.uid, gid: inode.gid, ino: inode.ino, dev: this.mount.dev, rdev: this.rdev,
-      size: this.type === VREG ? this.vSize : inode.size, blockSize: this.blockSize, blocks: inode.sectors, ...timesOf(inode.times),
-      ...(inode.hasBirth ? { btime: inode.times.btime.value() } : {}), attributes: attributesOf(inode.flags), attributesMask: KNOWN_ATTRIBUTES,
+      size: this.type === VREG ? this.vSize : inode.size, blockSize: this.blockSize, blocks: inode.sectors, atime: atime.value(), mtime: mtime.value(),
+      ctime: ctime.value(), btime: inode.hasBirth ? btime.value() : undefined, attributes: attributesOf(inode.flags), attributesMask: KNOWN_ATTRIBUTES,
     };
   }
 

@@ -9,7 +9,7 @@ import type { KGen } from "../../lib/kthread.ts";
 import { PAGE_SIZE } from "../../hal/physmem.ts";
 import { PGO_CLEANIT, PGO_FREE } from "../../uvm/object.ts";
 import type { BlockDev } from "../blockdev.ts";
-import { FileTimes, timesOf } from "../filetimes.ts";
+import { FileTimes } from "../filetimes.ts";
 import { GenfsVnode } from "../genfs.ts";
 import { HOLE } from "../genfspager.ts";
 import { type FsStat, Mount } from "../mount.ts";
@@ -101,7 +101,8 @@ export class TmpVnode extends GenfsVnode {
     const size = this.type === VREG ? this.vSize : this.type === VLNK ? this.target.length : this.type === VDIR ? (this.children.size + 2) * 20 : 0;
     return {
       type: this.type, mode: this.mode, nlink: this.nlink, uid: this.uid, gid: this.gid, ino: this.ino, dev: this.mount.dev, rdev: this.rdev, size,
-      blockSize: PAGE_SIZE, blocks: this.uobj.npages * (PAGE_SIZE / 512), ...timesOf(this.t), btime: this.t.btime.value(),
+      blockSize: PAGE_SIZE, blocks: this.uobj.npages * (PAGE_SIZE / 512), atime: this.t.atime.value(), mtime: this.t.mtime.value(),
+      ctime: this.t.ctime.value(), btime: this.t.btime.value(),
     };
   }
 
