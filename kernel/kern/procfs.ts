@@ -7,6 +7,7 @@ import { EACCES, ENOENT, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyin, latin1 } from "../uvm/uio.ts";
 import { type Contents, SynthDir, type SynthEntry, SynthFile, SynthLink, SynthMount, type SynthNode, SynthTree } from "../vfs/synthfs.ts";
+import { atimeOptions } from "../vfs/filetimes.ts";
 import type { Mount } from "../vfs/mount.ts";
 import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID } from "../vfs/mount.ts";
 import type { Vfs } from "../vfs/vfs.ts";
@@ -228,7 +229,7 @@ function* userText(k: Kern, p: Process, from: number, to: number): KGen<Contents
 }
 
 const mountFlags = (m: Mount): string => [m.isReadOnly ? "ro" : "rw", ...((m.flags & MNT_NOSUID) !== 0 ? ["nosuid"] : []), ...((m.flags & MNT_NODEV) !== 0 ? ["nodev"] : []),
-  ...((m.flags & MNT_NOEXEC) !== 0 ? ["noexec"] : [])].join(",");
+  ...((m.flags & MNT_NOEXEC) !== 0 ? ["noexec"] : []), ...atimeOptions(m.flags)].join(",");
 
 /** As in fstab: what separates fields is written in octal. */
 const inField = (s: string): string => s.replace(/[ \t\n\\#]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);

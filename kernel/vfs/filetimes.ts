@@ -10,7 +10,21 @@ import { compareTimes, Instant, type Timespec, type WallClock } from "../lib/tim
 
 /** Mount flags, with mount(2)'s numbers. None of the three: relatime, Linux' default. */
 export const MNT_NOATIME = 1024, MNT_NODIRATIME = 2048, MNT_STRICTATIME = 1 << 24;
+const MS_RELATIME = 1 << 21, ATIME_FLAGS = MNT_NOATIME | MNT_NODIRATIME | MNT_STRICTATIME;
 const DAY_SEC = 86_400;
+
+/** What a mount keeps of mount(2)'s flags about time of access; a remount that names none keeps what it has. */
+export function atimeFlags(msFlags: number, current = 0): number {
+  if ((msFlags & (ATIME_FLAGS | MS_RELATIME)) === 0) return current & ATIME_FLAGS;
+  const isStrict = (msFlags & MNT_STRICTATIME) !== 0;
+  return (msFlags & MNT_NODIRATIME) | (isStrict ? MNT_STRICTATIME : msFlags & MNT_NOATIME);
+}
+
+/** The same as /proc/mounts shows it. */
+export function atimeOptions(flags: number): string[] {
+  const isPlain = (flags & (MNT_NOATIME | MNT_STRICTATIME)) === 0;
+  return [...((flags & MNT_NOATIME) !== 0 ? ["noatime"] : []), ...((flags & MNT_NODIRATIME) !== 0 ? ["nodiratime"] : []), ...(isPlain ? ["relatime"] : [])];
+}
 
 /** What times a file system can hold. */
 export interface TimeRange {

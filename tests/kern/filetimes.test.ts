@@ -8,7 +8,7 @@ import { FILE_CALLS } from "../../kernel/sys/file.ts";
 import { PATH_CALLS } from "../../kernel/sys/path.ts";
 import { STAT_CALLS } from "../../kernel/sys/stat.ts";
 import { Cred } from "../../kernel/kern/cred.ts";
-import { FileTimes, MNT_NOATIME, MNT_NODIRATIME, MNT_STRICTATIME } from "../../kernel/vfs/filetimes.ts";
+import { atimeFlags, atimeOptions, FileTimes, MNT_NOATIME, MNT_NODIRATIME, MNT_STRICTATIME } from "../../kernel/vfs/filetimes.ts";
 import { MNT_RDONLY } from "../../kernel/vfs/mount.ts";
 import { VDIR, VFIFO } from "../../kernel/vfs/vnode.ts";
 import { KernBox, USER_VA } from "../helpers/kernbox.ts";
@@ -273,6 +273,15 @@ test("noatime, nodiratime, strictatime, read-only", () => {
     box.pass(1);
     assert.is(box.reads("/f"), file, `file, flags ${flags}`);
     assert.is(ls(), dir, `directory, flags ${flags}`);
+  }
+});
+
+test("mount's flags about time of access, and how they are shown", () => {
+  const REL = 1 << 21, STRICT = MNT_STRICTATIME, NO = MNT_NOATIME, NODIR = MNT_NODIRATIME;
+  for (const [asked, had, kept, shown] of [[0, 0, 0, "relatime"], [NO, 0, NO, "noatime"], [NODIR, NO, NODIR, "nodiratime,relatime"], [STRICT | NO, 0, STRICT, ""], [REL, STRICT, 0, "relatime"],
+    [0, NO | NODIR, NO | NODIR, "noatime,nodiratime"], [REL | NO, 0, NO, "noatime"]] as const) {
+    assert.is(atimeFlags(asked | 1, had), kept);
+    assert.is(atimeOptions(kept).join(), shown);
   }
 });
 

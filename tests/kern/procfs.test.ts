@@ -258,10 +258,10 @@ test("mounts and mountinfo name each file system in fstab's form, spaces escaped
     yield* vfs.mountOn(new TmpMount(vfs, "none", 0, ""), r.vnode!, "/a b");
     yield* r.done();
   })());
-  assert.equal(box.text("/proc/mounts").split("\n"), ["tmpfs / tmpfs rw 0 0", "proc /proc proc rw,nosuid,nodev,noexec 0 0", "none /a\\040b tmpfs rw 0 0", ""]);
+  assert.equal(box.text("/proc/mounts").split("\n"), ["tmpfs / tmpfs rw,relatime 0 0", "proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0", "none /a\\040b tmpfs rw,relatime 0 0", ""]);
   const info = box.text("/proc/self/mountinfo").trimEnd().split("\n");
   for (const l of info) assert.match(l, /^\d+ \d+ \d+:\d+ \/ \S+ rw\S* - \S+ \S+ rw$/);
-  assert.match(info[2]!, / \/ \/a\\040b rw - tmpfs none rw$/);
+  assert.match(info[2]!, / \/ \/a\\040b rw,relatime - tmpfs none rw$/);
 });
 
 test("a reader sees one moment, in pieces; seeking back to the start shows the next", () => {
