@@ -7,7 +7,7 @@
 // A lock is a half-open range of bytes; ranges are 63 bits wide, so they are bigints (this is no hot path). Locks of one owner
 // never overlap, and those that touch are one lock if they are of one type. Who finds a lock in his way sleeps on the list, and
 // looks again whenever anything of it was given up. A list without locks and waiters does not exist.
-import { EAGAIN, EDEADLK, EINTR } from "../lib/errno.ts";
+import { EAGAIN, EDEADLK, EINTR, ENOLCK } from "../lib/errno.ts";
 import type { KContext, KGen } from "../lib/kthread.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import type { FdTable } from "./fdtable.ts";
@@ -18,6 +18,9 @@ export const F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
 export const LK_POSIX = 0, LK_OFD = 1, LK_FLOCK = 2;
 /** Behind the last byte a file can have: up to its end, wherever that will be. */
 export const LOCK_END = 1n << 63n;
+
+/** Locks that a file can have: each look goes through all of them. */
+export const LOCKS_MAX = 16384;
 
 /** A lock, or the wish for one. */
 export interface FileLock {
@@ -140,7 +143,7 @@ const listOf = (f: OpenFile): LockList | null => placeOf(f).locks as LockList | 
  * Takes, changes or gives up a lock.
  *
  * => f held; l.owner the descriptor table for LK_POSIX, f else; may sleep if `wait`
- * => 0; -EAGAIN somebody's lock is in the way; -EDEADLK (LK_POSIX); -EINTR
+ * => 0; -ENOLCK the file has too many; -EAGAIN somebody's lock is in the way; -EDEADLK (LK_POSIX); -EINTR
  * => LK_FLOCK: a lock of the other type is gone at once, even when the new one does not come, as on Linux
  */
 export function* setFileLock(table: LockTable, f: OpenFile, l: FileLock, opts: { wait: boolean }): KGen<number> {
@@ -154,6 +157,7 @@ export function* setFileLock(table: LockTable, f: OpenFile, l: FileLock, opts: {
   }
   for (;;) {
     const list = listOf(f) ?? new LockList(table, placeOf(f));
+    if (list.locks.length >= LOCKS_MAX) return -ENOLCK;
     if (list.blocker(l) === null) {
       list.apply(l);
       return 0;

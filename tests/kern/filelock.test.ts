@@ -1,9 +1,9 @@
 // Advisory locks: what conflicts, what becomes of ranges, who waits and for how long, and when a lock goes by itself.
 import { FdTable } from "../../kernel/kern/fdtable.ts";
 import { O_PATH, O_RDONLY, O_RDWR, O_WRONLY, type OpenFile } from "../../kernel/kern/file.ts";
-import { F_RDLCK, F_UNLCK, F_WRLCK, type FileLock, LK_OFD, LK_POSIX, LOCK_END, LockTable, setFileLock } from "../../kernel/kern/filelock.ts";
+import { F_RDLCK, F_UNLCK, F_WRLCK, type FileLock, LK_OFD, LK_POSIX, LOCK_END, LOCKS_MAX, LockTable, setFileLock } from "../../kernel/kern/filelock.ts";
 import type { Process } from "../../kernel/kern/proc.ts";
-import { EAGAIN, EBADF, EDEADLK, EFAULT, EINTR, EINVAL, EOVERFLOW } from "../../kernel/lib/errno.ts";
+import { EAGAIN, EBADF, EDEADLK, EFAULT, EINTR, EINVAL, ENOLCK, EOVERFLOW } from "../../kernel/lib/errno.ts";
 import { KContext, type KGen, runNoSleep } from "../../kernel/lib/kthread.ts";
 import { FILE_CALLS } from "../../kernel/sys/file.ts";
 import { lockRange } from "../../kernel/sys/filelock.ts";
@@ -246,6 +246,18 @@ test("F_OFD commands want l_pid 0; files without a name have locks too", () => {
   assert.equal(box.text("/proc/locks"), `1: FLOCK  ADVISORY  WRITE ${me.pid} <none>:0 0 EOF\n`);
   box.call(me, CLOSE, r);
   assert.is(box.k.locks.lists.size, 0);
+});
+
+test("a file has no more locks than can be looked through; some given up make room", () => {
+  const table = new LockTable(new KContext()), f = { vnode: null, locks: null } as unknown as OpenFile, owner = new FdTable();
+  const lock = (type: number, start: number, len = 1): number =>
+    runNoSleep(setFileLock(table, f, { type, kind: LK_POSIX, owner, pid: 1, start: BigInt(start), end: BigInt(start + len) }, { wait: true }));
+  for (let i = LOCKS_MAX - 100; i < LOCKS_MAX; i++) assert.is(lock(F_RDLCK, 2 * i), 0);
+  const { locks } = f.locks as { locks: FileLock[] };
+  locks.unshift(...Array.from({ length: LOCKS_MAX - 100 }, (_, i) => ({ ...locks[0]!, start: BigInt(2 * i), end: BigInt(2 * i + 1) })));
+  assert.is(lock(F_RDLCK, 9), -ENOLCK);
+  assert.is(lock(F_UNLCK, 0, 50), 0);
+  assert.is(lock(F_RDLCK, 9), 0);
 });
 
 // ---- against a model -----------------------------------------------------------------------------------------------
