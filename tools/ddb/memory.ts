@@ -1,4 +1,5 @@
 // ddb's commands about virtual memory: maps, objects, amaps, anons, pages, page tables.
+import type { TlbEntry } from "../../emu/machine.ts";
 import { amap, anon, entryAt } from "../../kernel/ddb/anon.ts";
 import { type MapLine, maps } from "../../kernel/ddb/maps.ts";
 import { idOfObject, object, type ObjectLine, objects } from "../../kernel/ddb/objects.ts";
@@ -13,6 +14,9 @@ import { address, columns, type Command, type Context, counters, DdbError, hex, 
 const PAGES_SHOWN = 40;
 
 const attributes = (e: MapLine): string => `${e.isCopyOnWrite ? "cow" : "shared"}${e.needsCopy ? ",needs-copy" : ""}`;
+
+/** What a hit in the TLB allows: an entry of the fetch side is there to be executed, one of the data side never is. */
+const rightsOf = (e: TlbEntry): string => `${e.read ? "r" : "-"}${e.write ? "w" : "-"}${e.kind === "fetch" ? "x" : "-"}${e.global ? "g" : "-"}`;
 
 function mapsTable({ kernel }: Context, [pid]: readonly string[]): string[] {
   return columns([["start", "end", "prot", "max", "how", "inherit", "wired", "resident", "amap", "object"], ...maps(kernel, processOf(kernel, pid)).map((e) => [
@@ -146,7 +150,7 @@ export const MEMORY_COMMANDS: readonly Command[] = [
       ...memRuns(kernel, processOf(kernel, pid).vmspace.map.pmap).map((r) => `${hex(r.va, 16)} ${hex(r.pa, 16)} ${hex(r.size, 16)} ${r.attr}`)] },
   { name: "tlb", args: "", help: "what the TLB holds",
     run: ({ kernel }) => columns([["kind", "va", "pa", "asid", "priv", "level", "rights"], ...kernel.machine.tlbEntries().map((e) =>
-      [e.kind, hex(e.va, 10), hex(e.pa, 8), e.asid, e.priv, e.level, `${e.read ? "r" : "-"}${e.write ? "w" : "-"}${e.global ? "g" : "-"}`])]) },
+      [e.kind, hex(e.va, 10), hex(e.pa, 8), e.asid, e.priv, e.level, rightsOf(e)])]) },
   { name: "vmstat", args: "", help: "counters of the virtual memory", run: ({ kernel }) => counters(vmstat(kernel)) },
   { name: "check", args: "", help: "checks every invariant of the virtual memory", run: ({ kernel }) => {
     const wrong = vmcheck(kernel.uvm);
