@@ -109,9 +109,10 @@ static u64 wait(void) {
   for (;;) {
     for (struct proc *p = procs; p < procs + NPROC; p++) {
       if (p->parent != current->id || p->state != DEAD) continue;
+      u64 value = p->value;
       p->state = UNUSED;
       unlock();
-      return p->value;
+      return value;
     }
     sleep(current);
   }
