@@ -42,10 +42,21 @@ export abstract class GenfsVnode extends GenfsPager {
     return done;
   }
 
+  /** Whether nothing was ever written there, which can be read without making a page of zeroes. */
+  protected isKnownHole(_off: number): boolean {
+    return false;
+  }
+
   override *read(uio: Uio, offset: number): KGen<number> {
     let done = 0;
     while (uio.resid > 0 && offset + done < this.vSize) {
       const at = offset + done, inside = at % PAGE_SIZE, n = Math.min(uio.resid, PAGE_SIZE - inside, this.vSize - at), pg = this.residentPage(at, false);
+      if (pg === 0 && this.isKnownHole(at)) {
+        const before = uio.resid, error = yield* uiomove(new Uint8Array(n), 0, n, uio);
+        done += before - uio.resid;
+        if (error < 0) return done > 0 ? done : error;
+        continue;
+      }
       if (pg === 0) {
         const error = yield* this.bringIn(at - inside, Math.ceil((inside + uio.resid) / PAGE_SIZE));
         if (error < 0) return done > 0 ? done : error;

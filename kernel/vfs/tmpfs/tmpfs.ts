@@ -7,7 +7,9 @@
 import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV, EBUSY } from "../../lib/errno.ts";
 import type { KGen } from "../../lib/kthread.ts";
 import { PAGE_SIZE } from "../../hal/physmem.ts";
+import { PROT_NONE } from "../../hal/prot.ts";
 import { PGO_CLEANIT, PGO_FREE } from "../../uvm/object.ts";
+import { PG_BUSY, PG_RDONLY } from "../../uvm/page.ts";
 import type { BlockDev } from "../blockdev.ts";
 import { FileTimes } from "../filetimes.ts";
 import { GenfsVnode } from "../genfs.ts";
@@ -71,13 +73,23 @@ export class TmpVnode extends GenfsVnode {
     return this.t;
   }
 
-  /** Nothing can be cleaned: pages that are asked for are in use again. */
+  protected override isKnownHole(off: number): boolean {
+    return !this.uobj.tree.has(Math.floor(off / PAGE_SIZE));
+  }
+
+  /** Nothing can be cleaned: pages that are asked for are in use again. But the zeroes of a hole that was mapped can be made anew. */
   override *putpages(lo: number, hi: number, flags: number): KGen<number> {
     if ((flags & PGO_CLEANIT) === 0) return yield* super.putpages(lo, hi, flags);
-    const { pages } = this.m.vfs.uvm, end = hi === 0 ? Infinity : hi;
-    pages.lockQueues();
-    for (const [index, pg] of this.uobj.tree) if (index * PAGE_SIZE >= lo && index * PAGE_SIZE < end) pages.pageActivate(pg);
-    pages.unlockQueues();
+    const { pages, pmap } = this.m.vfs.uvm, end = hi === 0 ? Infinity : hi;
+    for (const [index, pg] of this.uobj.tree) {
+      if (index * PAGE_SIZE < lo || index * PAGE_SIZE >= end) continue;
+      const isHole = (pages.flags[pg]! & (PG_RDONLY | PG_BUSY)) === PG_RDONLY && pages.loanCount[pg] === 0 && pages.wireCount[pg] === 0;
+      if (isHole && (flags & PGO_FREE) !== 0) pmap.pmapPageProtect(pg, PROT_NONE);
+      pages.lockQueues();
+      if (isHole && (flags & PGO_FREE) !== 0) pages.pageFree(pg);
+      else pages.pageActivate(pg);
+      pages.unlockQueues();
+    }
     this.uobj.lock.exit();
     return 0;
   }
