@@ -2,6 +2,7 @@
 import { EINVAL } from "../lib/errno.ts";
 import type { Usage } from "../kern/proc.ts";
 import { majorOf, minorOf } from "../kern/vnfile.ts";
+import { MNT_NOATIME, MNT_STRICTATIME } from "../vfs/filetimes.ts";
 import type { FsStat } from "../vfs/mount.ts";
 import { EPOCH, type Timespec } from "../lib/timespec.ts";
 import { type Attr, modeOf } from "../vfs/vnode.ts";
@@ -105,6 +106,9 @@ export function statxBytes(a: Attr, wanted: number): Uint8Array {
   return bytes;
 }
 
+/** f_flags of statfs: the low mount flags have the same bits there. */
+const ST_VALID = 0x20, ST_RELATIME = 0x1000, ST_SAME = 0xc0f;
+
 /** struct statfs, 120 bytes. */
 export function statfsBytes(s: FsStat, dev: number, flags: number): Uint8Array {
   const { bytes, d } = view(120);
@@ -112,7 +116,7 @@ export function statfsBytes(s: FsStat, dev: number, flags: number): Uint8Array {
   d.setInt32(56, dev, true);
   put64(d, 64, s.nameMax);
   put64(d, 72, s.blockSize);
-  put64(d, 80, flags | 0x20);
+  put64(d, 80, (flags & ST_SAME) | ((flags & (MNT_NOATIME | MNT_STRICTATIME)) === 0 ? ST_RELATIME : 0) | ST_VALID);
   return bytes;
 }
 

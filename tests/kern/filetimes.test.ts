@@ -18,7 +18,7 @@ import { assert, suite } from "../helpers/suite.ts";
 const test = suite("file times");
 const UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe, CWD = -100, NOFOLLOW = 0x100, EMPTY_PATH = 0x1000, DAY = 86_400;
 const UTIMENSAT = 88, FSTATAT = 79, STATX = 291, FCHMOD = 52, FCHOWN = 55, LINKAT = 37, UNLINKAT = 35, RENAMEAT2 = 276, TRUNCATE = 45, FTRUNCATE = 46, READLINKAT = 78;
-const GETDENTS = 61, BASIC = 0x7ff, BTIME = 0x800, PATH_VA = USER_VA, PATH2_VA = USER_VA + 512, TIMES_VA = USER_VA + 1024, OUT_VA = USER_VA + 2048;
+const GETDENTS = 61, STATFS = 43, BASIC = 0x7ff, BTIME = 0x800, PATH_VA = USER_VA, PATH2_VA = USER_VA + 512, TIMES_VA = USER_VA + 1024, OUT_VA = USER_VA + 2048;
 const CALLS = [...STAT_CALLS, ...PATH_CALLS, ...FILE_CALLS];
 
 interface Stat { atime: Timespec; mtime: Timespec; ctime: Timespec }
@@ -282,6 +282,12 @@ test("mount's flags about time of access, and how they are shown", () => {
     [0, NO | NODIR, NO | NODIR, "noatime,nodiratime"], [REL | NO, 0, NO, "noatime"]] as const) {
     assert.is(atimeFlags(asked | 1, had), kept);
     assert.is(atimeOptions(kept).join(), shown);
+  }
+  const box = new TimesBox(), plain = box.rootMount.flags;
+  for (const [flags, told] of [[0, 0x1020], [NO, 0x420], [NODIR, 0x1820], [STRICT, 0x20], [MNT_RDONLY, 0x1021]] as const) {
+    box.rootMount.flags = plain | flags;
+    assert.is(box.call(STATFS, [box.at(PATH_VA, "/"), OUT_VA]), 0);
+    assert.is(box.peek(OUT_VA, 120).getInt32(80, true), told, `f_flags for ${flags}`);
   }
 });
 
