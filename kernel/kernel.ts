@@ -3,6 +3,7 @@
 //   Machine ─► Hal ─► Uvm ─► Kern (scheduler, processes) ─► Vfs
 //   boot thread: drivers ─► root file system ─► /dev /proc /tmp /run ─► initrd ─► process 1
 import type { Machine } from "../emu/machine.ts";
+import { ENOENT } from "./lib/errno.ts";
 import { KernelPanic } from "./lib/kassert.ts";
 import { KContext, type KGen } from "./lib/kthread.ts";
 import { Devices, SHOWN } from "./devices.ts";
@@ -180,7 +181,7 @@ export class Kernel {
     }
     const err = yield* execve(kern, t, { path, argv: init, envp: env ?? DEFAULT_ENV });
     if (err >= 0 || t.isDead) return;
-    this.fail(`cannot start ${path}: error ${-err}`);
+    this.fail(`cannot start ${path}: ${err === -ENOENT ? "it, or what interprets it, is not on the root disk" : `error ${-err}`}`);
     // It has no program to go back to: the machine stops before it would run.
     yield* this.ctx.sleep(this, "failed");
   }

@@ -116,6 +116,8 @@ test("root writes the disk that comes with us, and a boot from it keeps what was
   assert.is(boot("echo kept > /root/note").status, 0);
   assert.is(boot("cat /root/note").stdout, "kept\n");
   assert.match(disk("root", path).err, /exists; remove it first/);
+  const bare = spawnSync(process.execPath, ["build/tools/cli.main.mjs", "boot", "--disk", image, "-c", "true"], { encoding: "latin1", timeout: 60_000 });
+  assert.equal([bare.status, bare.stderr], [1, "loanword: cannot start /sbin/init: it, or what interprets it, is not on the root disk\n"]);
   assert.match(disk("root", join(folder, "x"), "more").err, /too many/);
 });
 

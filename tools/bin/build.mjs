@@ -1,10 +1,12 @@
 // Bundles the tools and every test with esbuild. Plain JavaScript, because it runs before anything is built.
 import { build } from "esbuild";
-import { readdirSync, existsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+const PIECE_LIFE_MS = 3_600_000;
 
 /** Options shared by every bundle: `export const` numbers are inlined, functions keep their speed. */
 const common = {
@@ -21,7 +23,19 @@ export function filesBelow(dir, suffix) {
 
 /** Builds the command line tools into build/tools. */
 export async function buildTools() {
-  return build({ ...common, entryPoints: filesBelow("tools", ".main.ts"), outdir: "build/tools", outbase: "tools", outExtension: { ".js": ".mjs" }, splitting: true, metafile: true });
+  const outdir = "build/tools";
+  const result = await build({ ...common, entryPoints: filesBelow("tools", ".main.ts"), outdir, outbase: "tools", outExtension: { ".js": ".mjs" }, splitting: true, metafile: true });
+  dropOldPieces(outdir, new Set(Object.keys(result.metafile.outputs)));
+  return result;
+}
+
+/** Pieces have names of their contents, so each build leaves those of the last one behind. A program that runs may still load its own: the young stay. */
+function dropOldPieces(outdir, current) {
+  const before = Date.now() - PIECE_LIFE_MS;
+  for (const file of filesBelow(outdir, "")) {
+    const path = join(root, file), info = statSync(path, { throwIfNoEntry: false });
+    if (!current.has(file) && info?.isFile() && info.mtimeMs < before) rmSync(path, { force: true });
+  }
 }
 
 /** Builds the named test files into `outdir`. */
