@@ -16,7 +16,7 @@ import { parseToolArgs, wrongUse } from "./host/toolargs.ts";
 const { values } = parseToolArgs("fuzz", { options: {
   seed: { type: "string", default: "1" }, insns: { type: "string", default: "1000000" }, seconds: { type: "string" }, size: { type: "string", default: "20000" },
   tlb: { type: "string", default: "normal" }, keep: { type: "string" }, slice: { type: "string", default: "0" }, "keep-going": { type: "boolean", default: false },
-  drop: { type: "string", default: "50" }, hot: { type: "boolean", default: false }, twin: { type: "boolean", default: false },
+  drop: { type: "string", default: "50" }, steps: { type: "string", default: "0" }, hot: { type: "boolean", default: false }, twin: { type: "boolean", default: false },
 } });
 
 for (const name of ["seed", "insns", "seconds", "size", "slice", "drop"] as const) {
@@ -29,7 +29,7 @@ if (values.tlb !== "all" && !TLB_MODES.some((mode) => mode === values.tlb)) wron
 
 /** Our run of a program, and what differs in the other. */
 function runBoth(program: Program, tlb: TlbMode): { ours: OurRun; report: string } {
-  const translated = values.hot || values.twin ? { engine: "jit", tuning: { hot: 2, drop: Number(values.drop) } } as const : {};
+  const translated = values.hot || values.twin ? { engine: "jit", tuning: { hot: 2, steps: Number(values.steps), drop: Number(values.drop) } } as const : {};
   const theirs = values.twin ? null : runInQemu(program);
   let ours: OurRun;
   try {

@@ -1,6 +1,6 @@
 // The engine: decides what is translated, keeps the translations, and makes sure that none runs where it does not hold.
 //
-//   jumps counted by the interpreter ─► hot ─► queue ─► discover, translate, one module a batch ─► table slot + entry cells
+//   jumps counted by the interpreter ─► hot ─► queue ─► batch, step by step (batch.ts) ─► table slot + entry cells
 //   record of an entry: operation OP_ENTER ─► cell: stamp == EPOCH? pc? ─► the function        (interp.ts, core.ts)
 //
 // A translation holds while its virtual pages map to the RAM pages it was made from, and these have not been written.
@@ -16,12 +16,12 @@ import {
 } from "../hart/layout.ts";
 import { OP_CROSS, OP_DECODE, OP_ENTER } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
-import { DEPTH_BITS, FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS, TABLE_SLOTS, VERIFY_DONE } from "./core.ts";
+import { Batch, type BatchHost, type Built, type CoreExports } from "./batch.ts";
+import { DEPTH_BITS, TABLE_SLOTS, VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, type Region } from "./region.ts";
-import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
+import type { HostBlock } from "./translate.ts";
 import { STANDARD, type Tuning } from "./tuning.ts";
-import { ModuleBuilder } from "./wasm.ts";
 
 /** What the engine asks of the hart's MMU. */
 export interface CodeMap {
@@ -41,9 +41,6 @@ export interface EngineParts {
   readonly tuning?: Partial<Tuning> | undefined;
 }
 
-/** Exports of the core that regions import. */
-export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.ExportValue>;
-
 /** A place that has become hot, and the RAM page that it was on then. */
 interface Hot { readonly va: number; readonly ramPage: number }
 
@@ -62,11 +59,12 @@ interface Translation {
   refusals: number;
 }
 
-/** What a profiler shows of a region's function. */
-const nameOf = (r: Region, i: number): string => `guest_${(r.entryVa < 0 ? r.entryVa + 2 ** 64 : r.entryVa).toString(16)}_${i}`;
-
-/** Instructions after which translating waits: some milliseconds of work while V8 has not compiled the translator, less later. */
-const BATCH_INSNS = 100;
+/** Milliseconds of translating at once, but for a step that takes longer. */
+const PAUSE_MS = 1;
+/** A batch is given up when it could not go on so many times. */
+const WAITS_MAX = 200;
+/** What a batch may take. */
+const SLOTS_RESERVE = 128, CELLS_RESERVE = 4096;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 8;
 const REFUSALS_MAX = 12;
@@ -74,22 +72,23 @@ const REFUSALS_MAX = 12;
 const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
 
-export class Engine implements CodeSource {
+export class Engine implements CodeSource, BatchHost {
   readonly table: WebAssembly.Table;
-  readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, drops: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0, longestMs: 0 };
+  readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, abandoned: 0, drops: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0, longestMs: 0 };
   /** The host's clock in milliseconds, for compileMs and longestMs (how long the guest waited for translation, in all and at most at once); who wants them sets it. */
   hostMs: () => number = () => 0;
   readonly tuning: Tuning;
   readonly checker: Checker | null;
   private random = 1;
-  private readonly memory: WebAssembly.Memory;
+  readonly memory: WebAssembly.Memory;
   private readonly block: number;
   private readonly code: CodeCache;
   private readonly map: CodeMap;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
-  private readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
-  private core: CoreExports | null = null;
+  readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
+  private exports: CoreExports | null = null;
+  private batch: Batch | null = null;
   private readonly queue: Hot[] = [];
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
   private readonly byPage = new Map<number, Set<Translation>>();
@@ -122,8 +121,14 @@ export class Engine implements CodeSource {
     this.code.onCodeStore = (ramPage, from, to) => this.written(ramPage, from, to);
   }
 
+  /** The core's module is there. Nothing is hot before it runs. */
   connect(core: CoreExports): void {
-    this.core = core;
+    this.exports = core;
+  }
+
+  get core(): CoreExports {
+    if (this.exports === null) throw new Error("jit: something is hot before the core is connected");
+    return this.exports;
   }
 
   // ---- epochs ----
@@ -170,13 +175,12 @@ export class Engine implements CodeSource {
     if (++t.refusals < REFUSALS_MAX) return 0;
     // Code that is here to stay is translated as it is mapped here.
     this.drop(t);
-    const region = this.discover(va);
-    if (region !== null) this.build([region]);
-    return this.u16[record >> 1] === OP_ENTER && this.checker === null ? 1 : 0;
+    this.hot();
+    return 0;
   }
 
   /** Whether a translation's pages are mapped as they were. */
-  private holds(t: Translation): boolean {
+  private holds(t: Pick<Region, "pages">): boolean {
     for (const p of t.pages) if (this.map.codePage(p.va) !== p.ramPage) return false;
     return true;
   }
@@ -189,33 +193,53 @@ export class Engine implements CodeSource {
 
   // ---- translating ----
 
-  /** Translates some of what is hot: as one module, and no more than the guest can wait for. */
+  /** Goes on translating what is hot, for no longer than the guest can wait; without a clock, until the batch is done. */
   work(): void {
     if (this.tuning.drop > 0) this.dropAtRandom();
-    if (this.queue.length > 0) this.batch();
-  }
-
-  private batch(): void {
-    const found: Region[] = [], began = this.hostMs();
-    for (let insns = 0; insns < BATCH_INSNS && this.queue.length > 0;) {
-      const { va, ramPage } = this.queue.shift()!;
-      // Another process runs: the place becomes hot again with its own.
-      if (this.pageAt(va) !== ramPage) {
-        if (this.code.hasRecords(ramPage)) this.cool(this.code.recordsOf(ramPage) + (va - Math.floor(va / 4096) * 4096) * (RECORD / 2));
-        continue;
-      }
-      const region = found.some((r) => r.blocks.some((b) => b.va === va)) ? null : this.discover(va);
-      if (region === null) continue;
-      found.push(region);
-      insns += region.insnCount;
+    if (!this.isWaiting) return;
+    const began = this.hostMs();
+    this.batch ??= this.begin();
+    if (this.isReady(this.batch)) {
+      let steps = 0;
+      do this.advance(this.batch);
+      while (this.batch !== null && ++steps !== this.tuning.steps && this.hostMs() - began < PAUSE_MS);
     }
-    if (found.length > 0) this.build(found);
     this.took(this.hostMs() - began);
   }
 
   /** Whether something hot waits to be translated. */
   get isWaiting(): boolean {
-    return this.queue.length > 0;
+    return this.batch !== null || this.queue.length > 0;
+  }
+
+  private begin(): Batch {
+    if (this.freeSlots.length < SLOTS_RESERVE || this.freeCells.length < CELLS_RESERVE) this.flush();
+    return new Batch(this);
+  }
+
+  /** Whether the code of a batch is mapped. One that waits for too long is given up: its process may be gone. */
+  private isReady(batch: Batch): boolean {
+    if (batch.regions.every((r) => this.holds(r))) return true;
+    if (++batch.waits > WAITS_MAX) this.abandon(batch);
+    return false;
+  }
+
+  /** Does one step of the batch. Code that changed under it becomes hot again, and is translated as it is then. */
+  private advance(batch: Batch): void {
+    const step = batch.steps.next();
+    if (batch.isVoid) return this.abandon(batch);
+    if (step.done !== true) return;
+    this.batch = null;
+    if (step.value.length === 0) return;
+    this.stats.modules++;
+    for (const built of step.value) this.install(built);
+  }
+
+  private abandon(batch: Batch): void {
+    this.batch = null;
+    this.stats.abandoned++;
+    this.freeCells.push(...batch.cells);
+    for (const r of batch.regions) this.coolPlace(r.entryVa, this.pageAt(r.entryVa));
   }
 
   private took(ms: number): void {
@@ -223,14 +247,29 @@ export class Engine implements CodeSource {
     this.stats.longestMs = Math.max(this.stats.longestMs, ms);
   }
 
-  /** The region of a hot place that needs one, or null. */
-  private discover(va: number): Region | null {
-    return this.isEntry(va) || this.isWithin(va) ? null : discoverRegion(va, this, this.tuning);
+  nextRegion(batch: Batch): Region | null | undefined {
+    const place = this.queue.shift();
+    if (place === undefined) return undefined;
+    const { va, ramPage } = place;
+    // Another process runs: the place becomes hot again with its own.
+    if (this.pageAt(va) !== ramPage) {
+      this.coolPlace(va, ramPage);
+      return null;
+    }
+    if (batch.regions.some((r) => r.blocks.some((b) => b.va === va)) || this.isEntry(va) || this.isWithin(va)) return null;
+    const region = discoverRegion(va, this, this.tuning);
+    // From here on stores to these pages are told.
+    if (region !== null) for (const p of region.pages) this.code.recordsOf(p.ramPage);
+    return region;
   }
 
   /** Begins to count the jumps to a record anew. */
   private cool(record: number): void {
     this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
+  }
+
+  private coolPlace(va: number, ramPage: number): void {
+    if (ramPage >= 0 && this.code.hasRecords(ramPage)) this.cool(this.code.recordsOf(ramPage) + (va - Math.floor(va / 4096) * 4096) * (RECORD / 2));
   }
 
   private isEntry(va: number): boolean {
@@ -254,46 +293,23 @@ export class Engine implements CodeSource {
     return false;
   }
 
-  /** One module of several regions. */
-  private build(regions: readonly Region[]): void {
-    if (this.freeSlots.length < regions.length || this.freeCells.length < 4096) this.flush();
-    const m = new ModuleBuilder(this.memory.buffer.byteLength / 65536), linked: WebAssembly.ModuleImports = {};
-    m.importFunction("go", GO_PARAMS, REGION_RESULTS);
-    m.importFunction("miss", MISS_PARAMS, REGION_RESULTS);
-    m.importFunction("stop", STOP_PARAMS, []);
-    m.importFunction("float", FLOAT_PARAMS, REGION_RESULTS);
-    // Callees that are translated already are called without a look at the cell's slot.
-    const links = new Map<number, Link>();
-    for (const r of regions) this.linkCallees(r, links, m, linked);
-    const own = m.nextFunction, firstCells = regions.map(() => this.freeCells.pop()!);
-    regions.forEach((r, i) => { if (!links.has(r.entryVa)) links.set(r.entryVa, { fn: own + i, cellAt: CELLS + firstCells[i]! * CELL, entry: 0 }); });
-    const bodies = regions.map((r, i) => {
-      const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
-      return translateRegion(r, { ...this.host, link, record: (va) => this.decoded(va) });
-    });
-    bodies.forEach((b, i) => m.addFunction(REGION_PARAMS, REGION_RESULTS, b.emitter, nameOf(regions[i]!, i)));
-    const bytes = m.bytes();
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory: this.memory, ...this.core, ...linked } });
-    this.stats.modules++;
-    this.stats.wasmBytes += bytes.length;
-    regions.forEach((r, i) => this.install(r, firstCells[i]!, bodies[i]!.needs, instance.exports[nameOf(r, i)] as () => number, Math.round(bytes.length / regions.length)));
+  entryAt(va: number): { f: WebAssembly.ExportValue; cellAt: number; entry: number } | null {
+    const record = this.recordOf(va);
+    if (record < 0 || this.u16[record >> 1] !== OP_ENTER) return null;
+    const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!, at = this.cellAt(cell);
+    if (this.pcOf(cell) !== va) return null;
+    return { f: this.table.get(this.i32[(at + CELL_SLOT) >> 2]!) as WebAssembly.ExportValue, cellAt: at, entry: this.i32[(at + CELL_ENTRY) >> 2]! };
   }
 
-  /** Imports the functions of callees that have an entry for just this address. */
-  private linkCallees(region: Region, links: Map<number, Link>, m: ModuleBuilder, linked: WebAssembly.ModuleImports): void {
-    for (const va of callTargets(region)) {
-      const record = links.has(va) ? -1 : this.recordOf(va);
-      if (record < 0 || this.u16[record >> 1] !== OP_ENTER) continue;
-      const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!, at = CELLS + cell * CELL;
-      if (this.pcOf(cell) !== va) continue;
-      const name = `to_${va.toString(16)}`;
-      linked[name] = this.table.get(this.i32[(at + CELL_SLOT) >> 2]!) as WebAssembly.ExportValue;
-      links.set(va, { fn: m.importFunction(name, REGION_PARAMS, REGION_RESULTS), cellAt: at, entry: this.i32[(at + CELL_ENTRY) >> 2]! });
-    }
+  takeCell(): number {
+    return this.freeCells.pop()!;
   }
 
-  private install(region: Region, firstCell: number, needs: Int32Array, f: () => number, wasmBytes: number): void {
-    for (const p of region.pages) this.code.recordsOf(p.ramPage);
+  cellAt(cell: number): number {
+    return CELLS + cell * CELL;
+  }
+
+  private install({ region, firstCell, needs, f, wasmBytes }: Built): void {
     // A cell that is checked at each entry is never stamped.
     const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
     const code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
@@ -304,7 +320,7 @@ export class Engine implements CodeSource {
       // Another region's entry stays: both are right.
       if (record < 0 || this.u16[record >> 1] === OP_ENTER) return;
       if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
-      const cell = n === 0 ? firstCell : this.freeCells.pop()!, at = (CELLS + cell * CELL) >> 2, { i32 } = this;
+      const cell = n === 0 ? firstCell : this.takeCell(), at = this.cellAt(cell) >> 2, { i32 } = this;
       i32[at + CELL_STAMP / 4] = epoch;
       i32[at + CELL_SLOT / 4] = slot;
       i32[at + CELL_NEED / 4] = needs[id]!;
@@ -326,6 +342,7 @@ export class Engine implements CodeSource {
       this.megaVas.add(Math.floor(p.va / 0x200000));
     }
     this.stats.regions++;
+    this.stats.wasmBytes += wasmBytes;
     this.stats.translatedInsns += region.insnCount;
   }
 
@@ -333,6 +350,7 @@ export class Engine implements CodeSource {
 
   /** Bytes of a RAM page are about to change. */
   private written(ramPage: number, from: number, to: number): void {
+    this.batch?.touch(ramPage, from, to);
     const set = this.byPage.get(ramPage);
     if (set === undefined) return;
     for (const t of [...set]) if (t.pages.some((p) => p.ramPage === ramPage && p.lo < to && p.hi > from)) this.drop(t);
@@ -367,6 +385,7 @@ export class Engine implements CodeSource {
 
   /** Forgets every translation. */
   flush(): void {
+    this.batch = null;
     for (const t of [...this.all]) this.drop(t);
     this.freeCells.length = 0;
     for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
@@ -442,7 +461,7 @@ export class Engine implements CodeSource {
   }
 
   /** The record of an instruction of a region, ready to be interpreted; -1 of one across two pages, which is decoded each time. */
-  private decoded(va: number): number {
+  decoded(va: number): number {
     const record = this.recordOf(va);
     if (record < 0) throw new Error(`jit: the code at 0x${va.toString(16)} went away while it was translated`);
     if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);

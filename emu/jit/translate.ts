@@ -29,6 +29,8 @@ const LEFT_ARG = 0, RET_ARG = 1, HOW_ARG = 2;
 export const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2, CORE_FLOAT = 3;
 
 const TABLE_MAX = 1024;
+/** Instructions that are emitted at one step. */
+const STEP_INSNS = 24;
 const ROW_JAL = rowNamed("jal"), ROW_AUIPC = rowNamed("auipc");
 
 /** Where a jump to a block goes: a label, and whether the label is a loop with several heads. */
@@ -83,6 +85,7 @@ class RegionEmitter implements Frame {
   private at = 0;
   private dirtyX = 0;
   private dirtyF = 0;
+  private sincePause = 0;
 
   readonly fusedMadd: boolean;
 
@@ -122,12 +125,13 @@ class RegionEmitter implements Frame {
   xLocal(r: number): number { return this.xs[r]!; }
   fLocal(r: number): number { return this.fs[r]!; }
 
-  emit(): Emitter {
+  *emit(): Generator<void, Emitter> {
     const { e } = this;
     e.i32(0).mem("i32.load", this.hart + DATA_BANK).set(this.bank);
     this.prologue();
-    this.sequence(this.parts, this.region.entries, -1);
+    yield* this.sequence(this.parts, this.region.entries, -1);
     e.op("unreachable");
+    yield;
     for (const exit of this.exits) this.emitExit(exit);
     // Locals begin as 0, which is a page; what the body needs is known now, so it goes in front.
     const front = new Emitter(0);
@@ -174,7 +178,7 @@ class RegionEmitter implements Frame {
    * => heads: blocks that this sequence is entered at; with several, local `label` says which
    * => next: the block that control falls to behind the sequence, or -1
    */
-  private sequence(parts: readonly Part[], heads: readonly number[], next: number): void {
+  private *sequence(parts: readonly Part[], heads: readonly number[], next: number): Generator<void, void> {
     const { e } = this, first = heads.length > 1 ? 0 : 1, base = e.depth;
     const saved = new Map<number, Target | undefined>();
     const aim = (block: number, target: Target): void => {
@@ -189,13 +193,13 @@ class RegionEmitter implements Frame {
       for (const b of these) if (!this.inner.has(b)) aim(b, { depth: e.depth, select: these.length > 1 });
     }
     if (heads.length > 1) this.dispatch(parts, heads, base);
-    parts.forEach((part, k) => {
+    for (const [k, part] of parts.entries()) {
       if (k >= first) e.op("end");
       const following = k + 1 < parts.length ? this.headsOf(parts[k + 1]!) : [];
       const falls = k + 1 < parts.length ? (following.length === 1 ? following[0]! : -1) : next;
-      if (part.heads === null) this.emitBlock(this.region.blocks[part.block]!, falls);
-      else this.emitLoop(part, part.heads, falls);
-    });
+      if (part.heads !== null) yield* this.emitLoop(part, part.heads, falls);
+      else if (this.emitBlock(this.region.blocks[part.block]!, falls)) yield;
+    }
     for (const [block, target] of saved) {
       if (target === undefined) this.targets.delete(block);
       else this.targets.set(block, target);
@@ -216,12 +220,12 @@ class RegionEmitter implements Frame {
     e.get(this.label).brTable(depths, depths[heads[0]!]!);
   }
 
-  private emitLoop(part: Part, heads: readonly number[], next: number): void {
+  private *emitLoop(part: Part, heads: readonly number[], next: number): Generator<void, void> {
     const { e } = this, { cut } = part, saved = this.targets.get(cut);
     e.loop();
     this.targets.set(cut, { depth: e.depth, select: heads.length > 1 });
     this.inner.add(cut);
-    this.sequence(part.parts, heads, next);
+    yield* this.sequence(part.parts, heads, next);
     this.inner.delete(cut);
     if (saved === undefined) this.targets.delete(cut);
     else this.targets.set(cut, saved);
@@ -230,7 +234,8 @@ class RegionEmitter implements Frame {
 
   // ---- blocks ----
 
-  private emitBlock(block: Block, next: number): void {
+  /** => whether it is time for a pause */
+  private emitBlock(block: Block, next: number): boolean {
     const { e, flow, builder } = this, { id } = block;
     this.block = block;
     this.at = 0;
@@ -255,6 +260,10 @@ class RegionEmitter implements Frame {
       this.at++;
     }
     this.emitEnd(block, next);
+    this.sincePause += block.insns.length + 1;
+    if (this.sincePause < STEP_INSNS) return false;
+    this.sincePause = 0;
+    return true;
   }
 
   sharedCheck(): { group: Group; local: number; isFirst: boolean } | null {
@@ -492,8 +501,9 @@ export function callTargets(region: Region): number[] {
   return [...new Set(region.blocks.filter((b) => b.end === END_CALL).map(callTarget).filter((va) => va !== null))];
 }
 
-/** The body of a region's function, and by block how many instructions must be left to enter it. */
-export function translateRegion(region: Region, host: HostBlock): { emitter: Emitter; needs: Int32Array } {
+/** The body of a region's function, and by block how many instructions must be left to enter it; in steps. */
+export function* translateRegion(region: Region, host: HostBlock): Generator<void, { emitter: Emitter; needs: Int32Array }> {
   const emitter = new RegionEmitter(region, host);
-  return { emitter: emitter.emit(), needs: emitter.need };
+  yield;
+  return { emitter: yield* emitter.emit(), needs: emitter.need };
 }

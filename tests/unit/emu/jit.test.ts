@@ -1,5 +1,5 @@
-// Translated code at its edges: each program runs interpreted and translated, with all of it hot at the second jump, and
-// registers, pc and retired instructions are compared wherever it stops.
+// Translated code at its edges: each program runs interpreted, translated, and translated step by step between its own
+// stops, with all of it hot at the second jump; registers, pc and retired instructions are compared wherever it stops.
 import { Machine, STOP_BUDGET, STOP_TRAP } from "../../../emu/machine.ts";
 import { assemble } from "../../helpers/assembler.ts";
 import { assert, suite } from "../../helpers/suite.ts";
@@ -12,8 +12,8 @@ const FCSR = 3;
 class World {
   readonly m: Machine;
 
-  constructor(source: string, engine: "interp" | "jit", where = CODE_VA) {
-    this.m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, engine, tuning: { hot: 2 } });
+  constructor(source: string, engine: "interp" | "jit", where = CODE_VA, steps = 0) {
+    this.m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, engine, tuning: { hot: 2, steps } });
     const { hart, ram } = this.m;
     ram.i32[ROOT * 1024] = pte(ROOT + 1, 1);
     ram.i32[(ROOT + 1) * 1024] = pte(ROOT + 2, 1);
@@ -38,15 +38,16 @@ class World {
 
 const pte = (frame: number, bits: number) => ((frame + 0x80000) << 10) | bits;
 
-/** Runs a program both ways; `serve` is the supervisor at each stop, and says whether to go on. => the machine with translations */
+/** Runs a program in all ways; `serve` is the supervisor at each stop, and says whether to go on. => the machine with translations */
 function both(source: string, serve: (w: World, stop: number, at: number) => boolean, where = CODE_VA, budget = 60): Machine {
-  const worlds = [new World(source, "interp", where), new World(source, "jit", where)] as const;
+  const worlds = [new World(source, "interp", where), new World(source, "jit", where), new World(source, "jit", where, 1)] as const;
   for (let at = 0; ; at++) {
-    const [interpreted, translated] = worlds.map((w) => {
+    const [interpreted, translated, stepwise] = worlds.map((w) => {
       const stop = w.m.hart.run(budget);
       return { state: w.state(stop), more: serve(w, stop, at) };
     });
     assert.is(translated!.state, interpreted!.state, `stop ${at}`);
+    assert.is(stepwise!.state, interpreted!.state, `stop ${at}, translated step by step`);
     if (!interpreted!.more) break;
   }
   const { stats } = worlds[1].m.hart.engine!;
@@ -103,6 +104,22 @@ other: addi s5, s5, 100`;
   const m = both(source, overEcall);
   assert.ok(m.hart.engine!.stats.drops > 0, JSON.stringify(m.hart.engine!.stats));
   assert.is(m.hart.reg(21), 96 * 100 + 104);
+});
+
+test("code that is written while it is translated runs as it is then", () => {
+  const w = new World("li a0, 100000\nloop: addi a0, a0, -1\nadd a1, a1, a0\nbnez a0, loop\nebreak", "jit", CODE_VA, 1), { hart, ram } = w.m, engine = hart.engine!;
+  const at = 4096 + 12, ADD_A1_A1_1 = 0x00158593;
+  for (let n = 0; n < 20 && !engine.isWaiting; n++) hart.run(10);
+  hart.run(10);
+  assert.equal([engine.isWaiting, engine.stats.regions], [true, 0], "half way");
+  ram.i32[at / 4] = ADD_A1_A1_1;
+  hart.codeWritten(0x80001);
+  hart.setReg(11, 0);
+  const left = hart.reg(10);
+  while (hart.reg(10) !== 0) hart.run(90);
+  assert.is(engine.stats.abandoned, 1);
+  assert.ok(engine.stats.regions > 0, "translated in the end");
+  assert.ok(Math.abs(hart.reg(11) - left) <= 1, `${hart.reg(11)} times around, not ${left}`);
 });
 
 test("a code page that is mapped elsewhere runs what is there now", () => {
