@@ -26,7 +26,7 @@ export const STANDARD: Tuning = { hot: 3000, whole: 128, fold: 3, caches: 1, gro
 export function parseTuning(text: string): Partial<Tuning> {
   return Object.fromEntries(text.split(",").map((part) => {
     const [name, value] = part.split("=") as [string, string | undefined];
-    if (!(name in STANDARD)) throw new Error(`no such setting "${name}"; there are ${Object.keys(STANDARD).join(", ")}`);
+    if (!Object.hasOwn(STANDARD, name)) throw new Error(`no such setting "${name}"; there are ${Object.keys(STANDARD).join(", ")}`);
     if (value === undefined || !/^\d{1,5}$/.test(value)) throw new Error(`${name} wants a number below 100000, as in ${name}=${STANDARD[name as keyof Tuning]}`);
     return [name, Number(value)];
   }));

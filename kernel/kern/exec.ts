@@ -26,10 +26,12 @@ import { exitProcess, killOthers, releaseVfork } from "./exit.ts";
 import { isOverNproc } from "./fork.ts";
 import { dropTimers } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
+import type { Cred } from "./cred.ts";
 import { type Process, setText, type Thread } from "./proc.ts";
 import { NO_RSEQ } from "./rseq.ts";
 import { RLIMIT_AS, RLIMIT_STACK } from "./rlimit.ts";
 import { setReg, SIGCODE, SIGCODE_VA } from "./sigframe.ts";
+import { credOfProgram, isSecure } from "./setid.ts";
 import { AltStack, SIGKILL, SigActions } from "./sigset.ts";
 
 const PAGE = 4096, PIE_BASE = 0x2aaaaaa000, INTERP_BASE = 0x3000000000, MAX_SCRIPTS = 4, HEAD_BYTES = 4096, MAX_INTERP = 256;
@@ -83,8 +85,8 @@ export function* execve(k: Kern, t: Thread, r: ExecRequest): KGen<number> {
   const prog = yield* resolve(k, t.proc, r);
   if (typeof prog === "number") return prog;
   const err = yield* replace(k, t, r, prog);
-  yield* prog.image.vnode.vrele();
-  if (prog.interp) yield* prog.interp.vnode.vrele();
+  yield* release(prog.image.vnode);
+  if (prog.interp) yield* release(prog.interp.vnode);
   return err;
 }
 
@@ -97,10 +99,10 @@ function* resolve(k: Kern, p: Process, r: ExecRequest): KGen<Program | number> {
     const v = yield* openProgram(k, p, path, r.start);
     if (typeof v === "number") return v;
     const head = yield* readVnode(k, v, 0, HEAD_BYTES);
-    if (typeof head === "number") return yield* drop(v, head);
+    if (typeof head === "number") return yield* refuse(v, head);
     v.accessed();
     if (head[0] !== 0x23 || head[1] !== 0x21) return yield* loadImages(k, p, v, head, path, argv);
-    yield* v.vrele();
+    yield* release(v);
     const line = latin1(head.subarray(2, 2 + 254)), m = /^[ \t]*([^ \t\n\0]+)(?:[ \t]+([^\n\0]*))?/.exec(line.split("\n")[0]!);
     if (!m) return -ENOEXEC;
     const arg = (m[2] ?? "").replace(/[ \t]+$/, "");
@@ -115,14 +117,27 @@ function* drop(v: Vnode, err: number): KGen<number> {
   return err;
 }
 
-/** A regular file that the process may execute, referenced. */
+/** Gives back a program that was opened. */
+function* release(v: Vnode): KGen<void> {
+  v.texts--;
+  yield* v.vrele();
+}
+
+function* refuse(v: Vnode, err: number): KGen<number> {
+  yield* release(v);
+  return err;
+}
+
+/** A regular file that the process may execute, referenced, and held so that nobody opens it for writing. */
 function* openProgram(k: Kern, p: Process, path: string, start?: Vnode): KGen<Vnode | number> {
   const found = yield* namei(k.vfs, start ?? p.cwd!, path, { follow: true, root: p.root!, cred: p.cred });
   if (typeof found === "number") return found;
   const v = yield* found.keepVnode(), a = v.getattr();
   if (v.type !== VREG || !p.cred.mayAccess(1, a.uid, a.gid, a.mode, false) || (v.mount.flags & MNT_NOEXEC) !== 0) return yield* drop(v, -EACCES);
   // Whoever may write to it could change what runs.
-  return v.writers > 0 ? yield* drop(v, -ETXTBSY) : v;
+  if (v.writers > 0) return yield* drop(v, -ETXTBSY);
+  v.texts++;
+  return v;
 }
 
 function* readImage(k: Kern, v: Vnode, head: Uint8Array): KGen<Image | number> {
@@ -138,18 +153,18 @@ function* readImage(k: Kern, v: Vnode, head: Uint8Array): KGen<Image | number> {
 /** The program's headers, and its interpreter's. Takes over the vnode's reference. */
 function* loadImages(k: Kern, p: Process, v: Vnode, head: Uint8Array, path: string, argv: readonly string[]): KGen<Program | number> {
   const image = yield* readImage(k, v, head);
-  if (typeof image === "number") return yield* drop(v, image);
+  if (typeof image === "number") return yield* refuse(v, image);
   const pt = image.segments.find((s) => s.type === PT_INTERP);
   if (!pt) return { image, interp: null, path, argv };
-  if (pt.fileBytes < 2 || pt.fileBytes > MAX_INTERP) return yield* drop(v, -ENOEXEC);
+  if (pt.fileBytes < 2 || pt.fileBytes > MAX_INTERP) return yield* refuse(v, -ENOEXEC);
   const name = yield* readVnode(k, v, pt.offset, pt.fileBytes);
-  if (typeof name === "number") return yield* drop(v, name);
+  if (typeof name === "number") return yield* refuse(v, name);
   const iv = yield* openProgram(k, p, latin1(name).split("\0")[0]!);
-  if (typeof iv === "number") return yield* drop(v, iv);
+  if (typeof iv === "number") return yield* refuse(v, iv);
   const ihead = yield* readVnode(k, iv, 0, HEAD_BYTES), interp = typeof ihead === "number" ? ihead : yield* readImage(k, iv, ihead);
   if (typeof interp !== "number") return { image, interp, path, argv };
-  yield* iv.vrele();
-  return yield* drop(v, interp);
+  yield* release(iv);
+  return yield* refuse(v, interp);
 }
 
 // ---- the new address space -----------------------------------------------------------------------------------------
@@ -166,17 +181,18 @@ function* replace(k: Kern, t: Thread, r: ExecRequest, prog: Program): KGen<numbe
   if (typeof vm === "number") return vm;
   p.vmspace = vm;
   releaseVfork(k, p);
-  const err = yield* build(k, t, r, prog, vm);
+  const cred = credOfProgram(p, prog.image.vnode);
+  const err = yield* build(k, t, r, prog, vm, cred);
   if (err < 0) {
     k.say(`exec of ${prog.path}: error ${-err} after the point of no return`);
     yield* exitProcess(k, t, SIGKILL);
     return err;
   }
-  yield* resetProcess(k, t, prog);
+  yield* resetProcess(k, t, prog, cred);
   return 0;
 }
 
-function* build(k: Kern, t: Thread, r: ExecRequest, prog: Program, vm: Vmspace): KGen<number> {
+function* build(k: Kern, t: Thread, r: ExecRequest, prog: Program, vm: Vmspace, cred: Cred): KGen<number> {
   const p = t.proc, { image, interp } = prog, main = yield* mapImage(k, vm, image, image.header.type === ET_DYN ? PIE_BASE : 0);
   if (main < 0) return main;
   const bias = image.header.type === ET_DYN ? main : 0;
@@ -192,7 +208,7 @@ function* build(k: Kern, t: Thread, r: ExecRequest, prog: Program, vm: Vmspace):
   if (stackErr < 0) return stackErr;
   const random = new Uint8Array(16);
   k.random.fill(random);
-  const stack = buildStack({ top: SIGCODE_VA, argv: prog.argv, envp: r.envp, execfn: prog.path, random, auxv: auxvOf(p, image, bias, base) });
+  const stack = buildStack({ top: SIGCODE_VA, argv: prog.argv, envp: r.envp, execfn: prog.path, random, auxv: auxvOf(cred, image, bias, base) });
   const copied = yield* copyout(k.uvm, vm.map, stack.sp, stack.bytes);
   if (copied < 0) return -ENOMEM;
   p.argStart = stack.argStart;
@@ -207,7 +223,7 @@ function* build(k: Kern, t: Thread, r: ExecRequest, prog: Program, vm: Vmspace):
   return 0;
 }
 
-function auxvOf(p: Process, image: Image, bias: number, base: number): [number, number][] {
+function auxvOf(cred: Cred, image: Image, bias: number, base: number): [number, number][] {
   const { header, segments } = image, phdr = segments.find((s) => s.type === PT_PHDR);
   const holder = segments.find((s) => s.type === PT_LOAD && s.offset <= header.phoff && header.phoff < s.offset + s.fileBytes);
   const phdrVa = phdr ? phdr.va + bias : holder ? holder.va + (header.phoff - holder.offset) + bias : 0;
@@ -215,8 +231,8 @@ function auxvOf(p: Process, image: Image, bias: number, base: number): [number, 
   for (let key = AT_CACHE_FIRST; key <= AT_CACHE_LAST; key++) cache.push([key, 0]);
   return [
     ...cache, [AT_MINSIGSTKSZ, 1088], [AT_HWCAP, HWCAP], [AT_PAGESZ, PAGE], [AT_CLKTCK, 100], [AT_PHDR, phdrVa], [AT_PHENT, PHDR_BYTES], [AT_PHNUM, header.phnum],
-    [AT_BASE, base], [AT_FLAGS, 0], [AT_ENTRY, header.entry + bias], [AT_UID, p.cred.uid], [AT_EUID, p.cred.euid], [AT_GID, p.cred.gid],
-    [AT_EGID, p.cred.egid], [AT_SECURE, 0], [AT_RSEQ_FEATURE_SIZE, 28], [AT_RSEQ_ALIGN, 32],
+    [AT_BASE, base], [AT_FLAGS, 0], [AT_ENTRY, header.entry + bias], [AT_UID, cred.uid], [AT_EUID, cred.euid], [AT_GID, cred.gid],
+    [AT_EGID, cred.egid], [AT_SECURE, Number(isSecure(cred))], [AT_RSEQ_FEATURE_SIZE, 28], [AT_RSEQ_ALIGN, 32],
   ];
 }
 
@@ -273,7 +289,7 @@ function* mapSigcode(k: Kern, vm: Vmspace): KGen<number> {
 }
 
 /** What else of the process ends with its program. */
-function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
+function* resetProcess(k: Kern, t: Thread, prog: Program, cred: Cred): KGen<void> {
   const p = t.proc, actions = new SigActions(p.actions);
   actions.resetForExec();
   p.actions = actions;
@@ -286,7 +302,9 @@ function* resetProcess(k: Kern, t: Thread, prog: Program): KGen<void> {
   p.exePath = prog.path[0] === "/" ? prog.path : (yield* pathOf(k, p, prog.path));
   k.notePath(prog.image.vnode, p.exePath);
   p.didExec = true;
-  p.cred = p.cred.forExec();
+  p.isDumpable = !isSecure(cred);
+  if (isSecure(cred)) p.pdeathsig = 0;
+  p.cred = cred;
   p.admittedUid = p.cred.uid;
   yield* setText(p, prog.image.vnode);
   k.traced("exec", () => `[${p.pid}] exec ${prog.path}`);

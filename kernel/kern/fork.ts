@@ -100,6 +100,7 @@ function* forkProcess(k: Kern, t: Thread, c: CloneRequest, pid: number): KGen<Th
   child.root?.vref();
   child.umask = p.umask;
   child.cred = p.cred;
+  child.noNewPrivs = p.noNewPrivs;
   child.admittedUid = p.admittedUid;
   if (child.parent !== p) child.limits = new Limits(p.limits);
   if (child.limits.get(RLIMIT_CPU) !== Infinity) armCpuLimit(k, child);

@@ -69,6 +69,8 @@ export class Process {
   root: Vnode | null = null;
   umask = 0o022;
   cred = new Cred();
+  /** Programs give no more rights than it has; see prctl(2). */
+  noNewPrivs = false;
   /** Its real user when it began its program: RLIMIT_NPROC let it. */
   admittedUid = 0;
   pgrp: Pgrp;

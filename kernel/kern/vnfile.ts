@@ -10,6 +10,7 @@ import { type FileOps, O_APPEND, O_DSYNC, O_NOATIME, O_NOCTTY, O_PATH, OpenFile 
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
 import { RLIMIT_FSIZE } from "./rlimit.ts";
+import { lostBits, stripSetId } from "./setid.ts";
 
 const SEEK_SET = 0, SEEK_CUR = 1, SEEK_END = 2, SEEK_DATA = 3;
 const DT_OF_TYPE = [0, 8, 4, 10, 2, 6, 1, 12];
@@ -22,6 +23,17 @@ export const makedev = (major: number, minor: number): number => ((major & 0xfff
 function noteAccess(f: OpenFile): void {
   if ((f.flags & O_NOATIME) === 0) f.vnode!.accessed();
 }
+
+/** Contents and size of a file change by one after the other, also where one sleeps. */
+export function* exclusively<T>(v: Vnode, act: () => KGen<T>): KGen<T> {
+  yield* v.lock.write();
+  const r = yield* act();
+  v.lock.unlock();
+  return r;
+}
+
+/** Cuts a file or lets it grow. => -errno of setattr */
+export const resize = (v: Vnode, size: number): KGen<number> => exclusively(v, () => v.setattr({ size }));
 
 class VnodeOps implements FileOps {
   readonly kind = "vnode";
@@ -36,10 +48,17 @@ class VnodeOps implements FileOps {
     return n;
   }
 
-  *write(f: OpenFile, uio: Uio, _t: Thread, offset: number): KGen<number> {
+  *write(f: OpenFile, uio: Uio, t: Thread, offset: number): KGen<number> {
+    const v = f.vnode!;
+    return v.type === VREG ? yield* exclusively(v, () => this.writeAt(f, uio, t, offset)) : yield* this.writeAt(f, uio, t, offset);
+  }
+
+  /** => a regular file is locked: where it ends is where it ends until all is written */
+  private *writeAt(f: OpenFile, uio: Uio, t: Thread, offset: number): KGen<number> {
     const v = f.vnode!, isAppend = (f.flags & O_APPEND) !== 0, at = offset >= 0 ? offset : isAppend ? v.vSize : f.offset;
     const n = yield* v.write(uio, at, (isAppend ? IO_APPEND : 0) | ((f.flags & O_DSYNC) !== 0 ? IO_SYNC : 0));
     if (n > 0 && offset < 0) f.offset = isAppend && v.type === VREG ? v.vSize : at + n;
+    if (n > 0) yield* stripSetId(t.proc.cred, v);
     return n;
   }
 
@@ -55,6 +74,7 @@ class VnodeOps implements FileOps {
   writeFast(f: OpenFile, t: Thread, va: number, len: number): number {
     const v = f.vnode!;
     if (!v.writeFast || (f.flags & (O_APPEND | O_DSYNC)) !== 0 || f.offset + len > t.proc.limits.soft[RLIMIT_FSIZE]!) return -ERESTART;
+    if (v.lock.writer !== null || lostBits(t.proc.cred, v) !== 0) return -ERESTART;
     const { map } = t.proc.vmspace, n = v.writeFast(Uio.user(map.uvm, map, va, len, UIO_WRITE), f.offset, 0);
     if (n > 0) f.offset += n;
     return n;
@@ -120,7 +140,7 @@ class VnodeOps implements FileOps {
 
   *truncate(f: OpenFile, size: number): KGen<number> {
     const v = f.vnode!;
-    return v.type === VREG ? yield* v.setattr({ size }) : -EINVAL;
+    return v.type === VREG ? yield* resize(v, size) : -EINVAL;
   }
 }
 

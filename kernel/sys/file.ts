@@ -11,6 +11,7 @@ import {
 import { fileIoctl, fileRelease, fileSeek, O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_PATH, O_SETTABLE, OpenFile } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
+import { stripSetId } from "../kern/setid.ts";
 import { RLIMIT_NOFILE } from "../kern/rlimit.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
@@ -324,7 +325,9 @@ function* ftruncate(k: Kern, t: Thread): KGen<number> {
   const f = t.proc.fds.get(intOf(t, 0)), size = argOf(t, 1);
   if (!f) return -EBADF;
   if (size < 0 || !f.isWritable || !f.ops.truncate) return -EINVAL;
-  return mayResize(k, t, f.vnode, size) || (yield* f.ops.truncate(f, size));
+  const err = mayResize(k, t, f.vnode, size) || (yield* f.ops.truncate(f, size));
+  if (err === 0 && f.vnode) yield* stripSetId(t.proc.cred, f.vnode);
+  return err;
 }
 
 const FALLOC_ALL = FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_COLLAPSE_RANGE | FALLOC_ZERO_RANGE | FALLOC_INSERT_RANGE | FALLOC_UNSHARE_RANGE;

@@ -1,7 +1,7 @@
 // System calls about memory: Linux's flags on one side, uvm's terms on the other (uvm-spec section 7 for errors; Linux wins).
 import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EAGAIN, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { PROT_READ, PROT_WRITE } from "../hal/prot.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { uaoCreate } from "../uvm/aobj.ts";
 import { uvmMapClean, uvmMapDiscard } from "../uvm/mapclean.ts";
 import { ADV_NORMAL, ADV_RANDOM, ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../uvm/mapentry.ts";
@@ -13,6 +13,7 @@ import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO, type UvmObject } from "../uvm/object
 import { uvmUnmap } from "../uvm/unmap.ts";
 import { uvmFault } from "../uvm/faultslow.ts";
 import { uvmBrk } from "../uvm/vmspace.ts";
+import { MNT_NOEXEC } from "../vfs/mount.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RLIMIT_DATA } from "../kern/rlimit.ts";
@@ -53,9 +54,11 @@ function* backingOf(k: Kern, t: Thread, size: number, prot: number, flags: numbe
   if (!f.ops.mmap) return -ENODEV;
   if (offset < 0 || !isAligned(offset) || offset + size > 2 ** 52) return -EINVAL;
   if (!f.isReadable || (isShared && (prot & PROT_WRITE) !== 0 && !f.isWritable)) return -EACCES;
+  const isNoexec = f.vnode !== null && (f.vnode.mount.flags & MNT_NOEXEC) !== 0;
+  if (isNoexec && (prot & PROT_EXEC) !== 0) return -EPERM;
   const b = yield* f.ops.mmap(f, offset, size, prot, isShared);
   if (typeof b === "number") return b;
-  return { ...b, maxprot: isShared && !f.isWritable ? 7 & ~PROT_WRITE : 7 };
+  return { ...b, maxprot: (isShared && !f.isWritable ? 7 & ~PROT_WRITE : 7) & ~(isNoexec ? PROT_EXEC : 0) };
 }
 
 function* mmap(k: Kern, t: Thread): KGen<number> {

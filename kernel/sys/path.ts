@@ -4,15 +4,18 @@ import {
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { toBytes } from "../uvm/uio.ts";
+import { atimeFlags } from "../vfs/filetimes.ts";
+import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID, MNT_RDONLY } from "../vfs/mount.ts";
 import { namei, type NameiResult } from "../vfs/namei.ts";
 import { type AttrChange, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
 import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_PATH, O_TRUNC, type OpenFile } from "../kern/file.ts";
-import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
+import { CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
-import { openVnode, ownsFile } from "../kern/vnfile.ts";
+import { S_ISGID, stripSetId } from "../kern/setid.ts";
+import { openVnode, ownsFile, resize } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, statfsBytes } from "./abi.ts";
 import { argOf, argUOf, fast, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
 import { mayResize } from "./limit.ts";
@@ -107,7 +110,7 @@ export function* openAt(k: Kern, t: Thread, dirfd: number, path: string, flags: 
   yield* r.done();
   if (!v || err < 0) return err;
   if (!isFresh) err = openError(t, v, flags, excl);
-  if (err === 0 && (flags & O_TRUNC) !== 0 && v.type === VREG && !isFresh) err = yield* v.setattr({ size: 0 });
+  if (err === 0 && (flags & O_TRUNC) !== 0 && v.type === VREG && !isFresh) err = yield* resizeAs(t, v, 0);
   if (err < 0) {
     yield* v.vrele();
     return err;
@@ -173,6 +176,8 @@ function* change(t: Thread, v: Vnode, c: AttrChange): KGen<number> {
   if (v.isReadOnly) return -EROFS;
   const a = v.getattr(), { cred } = t.proc;
   if (!cred.can(CAP_FOWNER) && cred.euid !== a.uid) return -EPERM;
+  // Nobody makes programs for a group that he is not in.
+  if (c.mode !== undefined && !cred.hasGroup(a.gid) && !cred.can(CAP_FSETID)) return yield* v.setattr({ ...c, mode: c.mode & ~S_ISGID });
   return yield* v.setattr(c);
 }
 
@@ -193,6 +198,12 @@ export function* onFd(t: Thread, act: (v: Vnode) => KGen<number>): KGen<number> 
   return f.vnode ? yield* act(f.vnode) : -EINVAL;
 }
 
+function* resizeAs(t: Thread, v: Vnode, size: number): KGen<number> {
+  const err = yield* resize(v, size);
+  if (err === 0) yield* stripSetId(t.proc.cred, v);
+  return err;
+}
+
 function* truncate(k: Kern, t: Thread): KGen<number> {
   const size = argOf(t, 1);
   if (size < 0) return -EINVAL;
@@ -201,7 +212,7 @@ function* truncate(k: Kern, t: Thread): KGen<number> {
     if (v.isReadOnly) return -EROFS;
     if (!mayOn(t, v, 2)) return -EACCES;
     // Unlike ftruncate, a size that it has already changes no times.
-    return v.texts > 0 ? -ETXTBSY : size === v.vSize ? 0 : mayResize(k, t, v, size) || (yield* v.setattr({ size }));
+    return v.texts > 0 ? -ETXTBSY : size === v.vSize ? 0 : mayResize(k, t, v, size) || (yield* resizeAs(t, v, size));
   });
 }
 
@@ -396,7 +407,9 @@ function* chdir(k: Kern, t: Thread, isRoot: boolean): KGen<number> {
   return r;
 }
 
-const MS_RDONLY = 1, MS_REMOUNT = 32, MS_BIND = 4096, MS_REC = 16384, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
+/** Of mount(2)'s flags, those that a mount keeps as they are. */
+const MNT_ACCESS = MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC;
+const MS_REMOUNT = 32, MS_BIND = 4096, MS_MOVE = 8192, MS_REC = 16384, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
 
 function* mount(k: Kern, t: Thread): KGen<number> {
   const flags = intOf(t, 3), source = argUOf(t, 0) === 0 ? "none" : yield* getPath(k, t, argUOf(t, 0));
@@ -407,13 +420,13 @@ function* mount(k: Kern, t: Thread): KGen<number> {
   if (typeof type === "number") return type;
   if (!t.proc.cred.isRoot) return -EPERM;
   if ((flags & (MS_PRIVATE | MS_SLAVE | MS_SHARED)) !== 0) return 0;
-  if ((flags & (MS_BIND | MS_REC)) !== 0) return -EINVAL;
+  if ((flags & (MS_BIND | MS_MOVE | MS_REC)) !== 0) return -EINVAL;
   const r = yield* lookupAt(k, t, AT_FDCWD, target, { follow: true });
   if (typeof r === "number") return r;
   const dir = yield* r.keepVnode();
   return yield* withVnode(dir, function* (v) {
-    const fsFlags = flags & 15;
-    if ((flags & MS_REMOUNT) !== 0) return yield* v.mount.remount(fsFlags);
+    if ((flags & MS_REMOUNT) !== 0) return (yield* isMountRoot(v)) ? yield* v.mount.remount(flags & MNT_ACCESS | atimeFlags(flags, v.mount.flags)) : -EINVAL;
+    const fsFlags = flags & MNT_ACCESS | atimeFlags(flags);
     if (!k.vfs.types.has(type)) return -ENODEV;
     const device = source[0] === "/" ? yield* deviceAt(k, t, source) : null;
     if (typeof device === "number" && type === "ext2") return device;
@@ -434,6 +447,13 @@ function* deviceAt(k: Kern, t: Thread, path: string): KGen<Vnode | number> {
   return -ENOTBLK;
 }
 
+function* isMountRoot(v: Vnode): KGen<boolean> {
+  const root = yield* v.mount.root();
+  if (typeof root === "number") return false;
+  yield* root.vrele();
+  return root === v;
+}
+
 const MNT_FORCE = 1, MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
 
 /** Force and detach do no more than the plain call: what is busy stays mounted. */
@@ -442,11 +462,7 @@ function* umount2(k: Kern, t: Thread): KGen<number> {
   if ((flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
   if (!t.proc.cred.isRoot) return -EPERM;
   return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), (flags & UMOUNT_NOFOLLOW) !== 0 ? AT_SYMLINK_NOFOLLOW : 0), function* (v) {
-    const root = yield* v.mount.root();
-    if (typeof root === "number") return root;
-    const isRoot = root === v;
-    yield* root.vrele();
-    return isRoot ? yield* k.vfs.unmount(v) : -EINVAL;
+    return (yield* isMountRoot(v)) ? yield* k.vfs.unmount(v) : -EINVAL;
   });
 }
 

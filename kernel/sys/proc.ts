@@ -245,8 +245,12 @@ function* prctl(k: Kern, t: Thread): KGen<number> {
       p.cred = p.cred.withCaps({ ...p.cred.caps, bounding: p.cred.caps.bounding.without(arg) });
       return 0;
     }
-    case PR_SET_NO_NEW_PRIVS: case PR_SET_TIMERSLACK: return 0;
-    case PR_GET_NO_NEW_PRIVS: return 0;
+    case PR_SET_NO_NEW_PRIVS:
+      if (arg !== 1 || argUOf(t, 2) !== 0 || argUOf(t, 3) !== 0 || argUOf(t, 4) !== 0) return -EINVAL;
+      p.noNewPrivs = true;
+      return 0;
+    case PR_GET_NO_NEW_PRIVS: return Number(p.noNewPrivs);
+    case PR_SET_TIMERSLACK: return 0;
     case PR_GET_TIMERSLACK: return 50000;
     default: return -EINVAL;
   }

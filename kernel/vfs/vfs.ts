@@ -22,8 +22,6 @@ export class Vfs {
   nextDev = 1;
   /** Root directory of everything, referenced. */
   rootVnode!: Vnode;
-  /** Wall-clock time in ns since 1970; kern sets it. */
-  nowNs: () => number = () => 0;
   /** Gets messages about corrupt disks and the like. */
   complain: (line: string) => void = () => {};
 
@@ -63,9 +61,13 @@ export class Vfs {
   *mount(fsType: string, source: string, device: Vnode | null, dir: Vnode, path: string, flags: number, data: string): KGen<number> {
     const factory = this.types.get(fsType);
     if (!factory) return -ENODEV;
+    if (dir.type !== VDIR) return -ENOTDIR;
+    if (dir.mountedHere) return -EBUSY;
     const mount = yield* factory(this, source, device, flags, data);
     if (typeof mount === "number") return mount;
-    return yield* this.mountOn(mount, dir, path);
+    const error = yield* this.mountOn(mount, dir, path);
+    if (error < 0) yield* mount.unmount();
+    return error;
   }
 
   /** Takes a file system away. `root` is its root directory, whose reference the caller keeps. */
