@@ -14,6 +14,16 @@ static void list(void) {
   fclose(f);
 }
 
+/* What is a flag of mount(2); other words are the file system's. */
+static unsigned long flag_of(const char *word) {
+  static const struct { const char *word; unsigned long flag; } FLAGS[] = {
+    {"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC}, {"remount", MS_REMOUNT}, {"noatime", MS_NOATIME},
+    {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME}, {"strictatime", MS_STRICTATIME},
+  };
+  for (unsigned i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) if (!strcmp(word, FLAGS[i].word)) return FLAGS[i].flag;
+  return 0;
+}
+
 int main(int argc, char **argv) {
   const char *type = "ext2";
   unsigned long flags = 0;
@@ -26,9 +36,9 @@ int main(int argc, char **argv) {
     if (option == 't') { type = optarg; continue; }
     if (option == 'r') { flags |= MS_RDONLY; continue; }
     for (char *word = strtok(optarg, ","); word; word = strtok(0, ",")) {
-      if (!strcmp(word, "ro")) flags |= MS_RDONLY;
-      else if (!strcmp(word, "remount")) flags |= MS_REMOUNT;
-      else if (strcmp(word, "rw")) snprintf(data + strlen(data), sizeof data - strlen(data), "%s%s", *data ? "," : "", word);
+      unsigned long flag = flag_of(word);
+      if (flag) flags |= flag;
+      else if (strcmp(word, "rw") && strcmp(word, "defaults")) snprintf(data + strlen(data), sizeof data - strlen(data), "%s%s", *data ? "," : "", word);
     }
   }
   if (argc - optind != 2) die_text(2, "usage: mount [-t TYPE] [-o OPTIONS] SOURCE DIRECTORY");
