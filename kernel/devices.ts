@@ -72,9 +72,6 @@ export class Devices {
     this.uart.send(Uint8Array.from(text, (c) => c.charCodeAt(0)));
   }
 
-  /** Everything written is out. */
-  drain(): void {}
-
   /** Root and the file systems without a disk. => 0, or why there is no root */
   *mountAll(vfs: Vfs): KGen<0 | string> {
     for (const d of this.disks) vfs.blockDevs.set(d.rdev, d);

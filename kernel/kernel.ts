@@ -121,7 +121,6 @@ export class Kernel {
       return;
     }
     this.exitCode = (status & 0x7f) === 0 ? status >> 8 : 128 + (status & 0x7f);
-    this.devices.drain();
     this.hal.halt(this.exitCode);
   }
 

@@ -5,7 +5,7 @@ import { O_APPEND, O_CREAT, O_RDWR, type OpenFile } from "../../kernel/kern/file
 import { credOfProgram, isSecure } from "../../kernel/kern/setid.ts";
 import { exclusively } from "../../kernel/kern/vnfile.ts";
 import { FILE_CALLS } from "../../kernel/sys/file.ts";
-import { PATH_CALLS } from "../../kernel/sys/path.ts";
+import { MOUNT_CALLS } from "../../kernel/sys/mount.ts";
 import { PROC_CALLS } from "../../kernel/sys/proc.ts";
 import { MNT_NOSUID } from "../../kernel/vfs/mount.ts";
 import type { Vnode } from "../../kernel/vfs/vnode.ts";
@@ -91,7 +91,7 @@ test("remount wants where a file system is mounted", () => {
   const box = new Box(0o644);
   box.mknod("/d", 2, 0o755);
   box.poke(USER_VA, new TextEncoder().encode("/\0/d\0"));
-  const remount = (at: number) => box.run(box.syscall(PATH_CALLS, MOUNT, box.me.mainThread, 0, USER_VA + at, 0, REMOUNT | MNT_NOSUID, 0));
+  const remount = (at: number) => box.run(box.syscall(MOUNT_CALLS, MOUNT, box.me.mainThread, 0, USER_VA + at, 0, REMOUNT | MNT_NOSUID, 0));
   assert.equal([remount(2), box.v.mount.flags & MNT_NOSUID], [-EINVAL, 0]);
   assert.equal([remount(0), box.v.mount.flags & MNT_NOSUID], [0, MNT_NOSUID]);
 });
