@@ -52,6 +52,9 @@ export const VIRTIO_SLOTS = 8, VIRTIO_BASE = 0x1000_1000, VIRTIO_STRIDE = 0x1000
 export const FINISHER_BASE = 0x10_0000, RTC_BASE = 0x10_1000, CLINT_BASE = 0x200_0000, PLIC_BASE = 0xc00_0000, UART_BASE = 0x1000_0000;
 export const UART_IRQ = 10, RTC_IRQ = 11;
 const SLICE_MAX = 1 << 29;
+/** A board that cannot be put together; the message says what to change. */
+export class BoardError extends Error {}
+
 /** Set when bundled, so that all tests can run with another engine. */
 declare const LOANWORD_ENGINE: EngineMode | "stress" | undefined;
 const WANTED = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit", DEFAULT_ENGINE: EngineMode = WANTED === "stress" ? "jit" : WANTED;
@@ -115,7 +118,7 @@ export class Machine implements PowerSwitch {
 
   constructor(config: MachineConfig) {
     const { ramBytes } = config;
-    if (!(ramBytes > 0 && ramBytes % 4096 === 0)) throw new Error(`machine: ${ramBytes} bytes of RAM are not a number of 4 KiB pages`);
+    if (!(ramBytes > 0 && ramBytes % 4096 === 0)) throw new BoardError(`${ramBytes} bytes of RAM are not a number of 4 KiB pages`);
     this.config = config;
     this.tlbMode = config.tlb ?? "normal";
     this.ad = config.ad ?? (config.hosted ? "svade" : "hw");
@@ -145,7 +148,7 @@ export class Machine implements PowerSwitch {
     // The tree's length does not depend on where the initrd lies.
     this.fdtPa = pageDown(top - tree({ pa: top, len: 0 }).length - FDT_GROWTH_BYTES);
     this.initrd = initrdLen === 0 ? null : { pa: pageDown(this.fdtPa - initrdLen), len: initrdLen };
-    if (this.fdtPa < this.ram.base || (this.initrd !== null && this.initrd.pa < this.ram.base)) throw new Error("machine: the initrd does not fit into RAM");
+    if (this.fdtPa < this.ram.base || (this.initrd !== null && this.initrd.pa < this.ram.base)) throw new BoardError("the initrd does not fit into RAM");
     this.fdt = tree(this.initrd);
     this.load();
   }
@@ -221,7 +224,7 @@ export class Machine implements PowerSwitch {
     const functions: VirtioFunction[] = (config.drives ?? []).map((drive, i) => new VirtioBlk(drive, `disk${i}`));
     functions.push(new VirtioRng(config.seed ?? 1));
     if (config.ports !== undefined && config.ports.length > 0) functions.push(new VirtioConsole(config.ports));
-    if (functions.length > VIRTIO_SLOTS) throw new Error(`machine: ${functions.length} virtio devices, but ${VIRTIO_SLOTS} slots`);
+    if (functions.length > VIRTIO_SLOTS) throw new BoardError(`${functions.length} virtio devices, but ${VIRTIO_SLOTS} slots`);
     for (let i = 0; i < VIRTIO_SLOTS; i++) {
       const version = config.virtio === "legacy" ? 1 : 2;
       const slot = new VirtioMmio(functions[i] ?? null, { version, dma, irq: plic.line(VIRTIO_IRQ + i), clock });
@@ -236,7 +239,7 @@ export class Machine implements PowerSwitch {
     let entry = ram.base, a2 = 0;
     if (config.kernel !== undefined || config.bios !== undefined) {
       const boot = loadBoot(ram, config.kernel ?? null, config.bios ?? null, this.fdtPa);
-      if (boot.endPa > (initrd?.pa ?? this.fdtPa)) throw new Error("machine: kernel, initrd and device tree do not fit into RAM together; give more --mem");
+      if (boot.endPa > (initrd?.pa ?? this.fdtPa)) throw new BoardError("kernel, initrd and device tree do not fit into RAM together; give more --mem");
       if (this.boot === null) this.bus.attach(ROM_BASE, boot.rom as Device);
       this.boot = boot;
       entry = boot.entry;

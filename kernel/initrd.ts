@@ -67,7 +67,7 @@ function* unpackOne(vfs: Vfs, m: Member): KGen<number> {
 
 function* fill(vfs: Vfs, v: Vnode, data: Uint8Array): KGen<number> {
   for (let at = 0; at < data.length;) {
-    const n = yield* v.write(Uio.kernel(vfs.uvm, data.subarray(at, at + 65536), UIO_WRITE), at, 0);
+    const n = yield* v.write(Uio.kernel(vfs.uvm, data.subarray(at, at + 65536), UIO_WRITE), at);
     if (n < 0) return n;
     at += n;
   }

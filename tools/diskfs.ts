@@ -178,7 +178,7 @@ export class DiskFs {
     runNoSleep(found.done());
     const v = this.existing(path);
     this.check(path, runNoSleep(v.setattr({ size: 0 })));
-    for (let at = 0; at < bytes.length;) at += this.check(path, runNoSleep(v.write(Uio.kernel(this.uvm, bytes.subarray(at, at + 65536), UIO_WRITE), at, 0))) as number;
+    for (let at = 0; at < bytes.length;) at += this.check(path, runNoSleep(v.write(Uio.kernel(this.uvm, bytes.subarray(at, at + 65536), UIO_WRITE), at))) as number;
     runNoSleep(v.vrele());
   }
 

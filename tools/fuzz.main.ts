@@ -1,9 +1,9 @@
 // Differential fuzzer: random programs in QEMU and here, until they differ or the time or the instructions are used up.
 //
-//   node build/tools/fuzz.main.mjs [--seed N] [--insns N | --seconds N] [--size N] [--tlb MODE] [--slice N] [--drop N] [--hot] [--twin]
+//   node build/tools/fuzz.main.mjs [--seed N] [--insns N | --seconds N] [--size N] [--tlb MODE] [--slice N] [--drop N] [--steps N] [--hot] [--twin]
 //                                  [--keep FILE] [--keep-going]
 //
-// --hot: programs of loops, all translated at once, one in --drop dropped at random. --twin: instead of QEMU this machine without
+// --hot: programs of loops, all translated at once, one in --drop dropped at random, --steps of translation at one return. --twin: instead of QEMU this machine without
 // translation, with timer interrupts and counters read. A program has `size` random instructions. --tlb all takes the modes in turn.
 // --keep writes its image, --slice runs ours that many instructions at a time.
 import { writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const { values } = parseToolArgs("fuzz", { options: {
   drop: { type: "string", default: "50" }, steps: { type: "string", default: "0" }, hot: { type: "boolean", default: false }, twin: { type: "boolean", default: false },
 } });
 
-for (const name of ["seed", "insns", "seconds", "size", "slice", "drop"] as const) {
+for (const name of ["seed", "insns", "seconds", "size", "slice", "drop", "steps"] as const) {
   const value = values[name];
   if (value !== undefined && !/^\d{1,15}$/.test(value)) wrongUse("fuzz", `--${name} ${value}: give a number`);
 }

@@ -21,8 +21,9 @@ export interface BatchHost {
   nextRegion(batch: Batch): Region | null | undefined;
   /** The function that is entered at just this address, and the cell that says whether it may be. => null: there is none */
   entryAt(va: number): { readonly f: WebAssembly.ExportValue; readonly cellAt: number; readonly entry: number } | null;
-  /** A cell of its own for a region's first entry. => byte offset of a cell from the memory's beginning by its number */
+  /** The number of a cell that nobody has. */
   takeCell(): number;
+  /** Byte offset of a cell in the memory. */
   cellAt(cell: number): number;
   /** The decoded record of an instruction, or -1. */
   decoded(va: number): number;

@@ -75,7 +75,10 @@ const TWO32 = 4294967296;
 export class Engine implements CodeSource, BatchHost {
   readonly table: WebAssembly.Table;
   readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, abandoned: 0, drops: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0, longestMs: 0 };
-  /** The host's clock in milliseconds, for compileMs and longestMs (how long the guest waited for translation, in all and at most at once); who wants them sets it. */
+  /**
+   * The host's clock in milliseconds: ends a stretch of translating, and counts compileMs and longestMs (how long the guest waited,
+   * in all and at most at once). Who runs the machine sets it.
+   */
   hostMs: () => number = () => 0;
   readonly tuning: Tuning;
   readonly checker: Checker | null;

@@ -57,9 +57,14 @@ export class VirtualClock {
     return this.counter.instret * this.nsPerInsn + this.skippedNs;
   }
 
-  /** Nanoseconds in which instructions ran, the others are idle: what processes are charged for. */
+  /** Nanoseconds in which instructions ran: what processes are charged for. */
   get busyNs(): number {
     return this.counter.instret * this.nsPerInsn + this.lateNs;
+  }
+
+  /** The others. */
+  get idleNs(): number {
+    return this.skippedNs - this.lateNs;
   }
 
   /** The board's timer: 10 MHz ticks. */

@@ -6,7 +6,7 @@ import type { VmMapEntry } from "../uvm/mapentry.ts";
 import { UO_VNODE } from "../uvm/object.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import { objectsById } from "./objects.ts";
-import { areaName } from "./symbols.ts";
+import { areaName } from "../kern/procmaps.ts";
 
 const INHERITANCE = ["share", "copy", "none", "zero"] as const, ADVICE = ["normal", "random", "sequential"] as const;
 

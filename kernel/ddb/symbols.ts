@@ -1,9 +1,8 @@
 // Names for addresses of a process: which symbol of which mapped file, as name+offset. Tables are read from the files' vnodes
 // once each.
 import type { Process } from "../kern/proc.ts";
-import { SIGCODE_VA } from "../kern/sigframe.ts";
+import { areaName } from "../kern/procmaps.ts";
 import type { Kernel } from "../kernel.ts";
-import type { VmMapEntry } from "../uvm/mapentry.ts";
 import { UO_VNODE } from "../uvm/object.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import { entryAt } from "./anon.ts";
@@ -71,12 +70,4 @@ export class Symbols {
     if (isWhole) this.tables.set(v, { size: v.vSize, table });
     return table;
   }
-}
-
-/** What a range without a file is for, as /proc/N/maps names it. */
-export function areaName(p: Process, e: VmMapEntry): string {
-  const { vmspace } = p;
-  if (e.start === SIGCODE_VA) return "[vdso]";
-  if (e.end === vmspace.stackTop || (vmspace.map.stack && e.start >= vmspace.map.stack.start && e.end < vmspace.stackTop)) return "[stack]";
-  return e.start >= vmspace.brkBase && e.end <= Math.ceil(vmspace.brkEnd / 4096) * 4096 && vmspace.brkEnd > vmspace.brkBase ? "[heap]" : "";
 }

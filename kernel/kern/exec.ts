@@ -3,7 +3,7 @@
 //   look up, `#!` ─► read headers ─► check everything ─║─► empty the address space ─► map segments, stack, sigcode ─► registers
 //                                                      ║ point of no return: an error after it kills the process
 //
-// User addresses:  0x10000 static | 0x2a_aaaa_a000 PIE, break | … mmap, downward | guard | stack 8 MiB | sigcode | end
+// User addresses:  0x10000 static | 0x2a_aaaa_a000 PIE, break | … mmap, downward | room | stack, grows down | sigcode | end
 import { EAGAIN, E2BIG, EACCES, EFAULT, EINVAL, ELOOP, ENOEXEC, ENOMEM, ETXTBSY } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";

@@ -9,7 +9,7 @@ import { copyin, latin1 } from "../uvm/uio.ts";
 import { type Contents, SynthDir, type SynthEntry, SynthFile, SynthLink, SynthMount, type SynthNode, SynthTree } from "../vfs/synthfs.ts";
 import { atimeOptions } from "../vfs/filetimes.ts";
 import type { Mount } from "../vfs/mount.ts";
-import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID } from "../vfs/mount.ts";
+import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID, MNT_SYNCHRONOUS } from "../vfs/mount.ts";
 import type { Vfs } from "../vfs/vfs.ts";
 import { VDIR, VLNK } from "../vfs/vnode.ts";
 import { type Kern, PID_MAX } from "./kern.ts";
@@ -54,7 +54,7 @@ class ProcRoot extends SynthDir {
     fixed.add("thread-self", new SynthLink(this.nextIno++, () => (caller(k) ? `${caller(k)!.pid}/task/${(k.ctx.cur as Thread).tid}` : -ENOENT)));
     fixed.add("mounts", new SynthLink(this.nextIno++, () => "self/mounts"));
     this.file(fixed, "meminfo", () => meminfo(k));
-    this.file(fixed, "uptime", () => `${seconds(k.now())} ${seconds(k.hal.machine.clock.skippedNs - k.hal.machine.clock.lateNs)}\n`);
+    this.file(fixed, "uptime", () => `${seconds(k.now())} ${seconds(k.hal.machine.clock.idleNs)}\n`);
     this.file(fixed, "loadavg", () => `0.00 0.00 0.00 ${k.sched.queueLength + 1}/${k.threads.size} ${Math.max(0, ...k.threads.keys())}\n`);
     this.file(fixed, "stat", () => systemStat(k));
     this.file(fixed, "cpuinfo", () => "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdc_zicsr_zifencei\nmmu\t\t: sv39\nuarch\t\t: loanword\n\n");
@@ -228,8 +228,9 @@ function* userText(k: Kern, p: Process, from: number, to: number): KGen<Contents
   return (yield* copyin(k.uvm, p.vmspace.map, from, bytes)) < 0 ? -EACCES : bytes;
 }
 
-const mountFlags = (m: Mount): string => [m.isReadOnly ? "ro" : "rw", ...((m.flags & MNT_NOSUID) !== 0 ? ["nosuid"] : []), ...((m.flags & MNT_NODEV) !== 0 ? ["nodev"] : []),
-  ...((m.flags & MNT_NOEXEC) !== 0 ? ["noexec"] : []), ...atimeOptions(m.flags)].join(",");
+const FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [[MNT_SYNCHRONOUS, "sync"], [MNT_NOSUID, "nosuid"], [MNT_NODEV, "nodev"], [MNT_NOEXEC, "noexec"]];
+const mountFlags = (m: Mount): string =>
+  [m.isReadOnly ? "ro" : "rw", ...FLAG_NAMES.filter(([flag]) => (m.flags & flag) !== 0).map(([, name]) => name), ...atimeOptions(m.flags)].join(",");
 
 /** As in fstab: what separates fields is written in octal. */
 const inField = (s: string): string => s.replace(/[ \t\n\\#]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
@@ -252,7 +253,7 @@ function meminfo(k: Kern): string {
 }
 
 function systemStat(k: Kern): string {
-  const { clock } = k.hal.machine, idle = ticks(clock.skippedNs - clock.lateNs), user = ticks(clock.busyNs), cpu = `${user} 0 0 ${idle} 0 0 0 0 0 0`;
+  const { clock } = k.hal.machine, idle = ticks(clock.idleNs), user = ticks(clock.busyNs), cpu = `${user} 0 0 ${idle} 0 0 0 0 0 0`;
   const counts = `intr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.epochSec}\nprocesses ${k.forks + 1}\n`;
   return `cpu  ${cpu}\ncpu0 ${cpu}\n${counts}procs_running ${k.sched.queueLength + 1}\nprocs_blocked 0\n`;
 }

@@ -1,6 +1,7 @@
 // /proc/N/maps: the map's entries in Linux's form.
 import { UO_AOBJ, UO_VNODE, type UvmObject } from "../uvm/object.ts";
 import type { VmMapEntry } from "../uvm/mapentry.ts";
+import { isStackEntry } from "../uvm/stack.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import type { Kern } from "./kern.ts";
 import type { Process } from "./proc.ts";
@@ -13,13 +14,17 @@ function vnodeOf(o: UvmObject | null): Vnode | null {
   return o?.kind === UO_VNODE ? (o.owner as Vnode) : null;
 }
 
-function nameOf(k: Kern, p: Process, e: VmMapEntry): string {
-  const { vmspace } = p, v = vnodeOf(e.object);
-  if (v) return k.pathOfVnode(v);
+/** What a range without a file is for. */
+export function areaName({ vmspace }: Process, e: VmMapEntry): string {
   if (e.start === SIGCODE_VA) return "[vdso]";
-  if (e.end === vmspace.stackTop || (vmspace.map.stack && e.start >= vmspace.map.stack.start && e.end < vmspace.stackTop)) return "[stack]";
+  if (isStackEntry(vmspace.map, e)) return "[stack]";
   if (e.start >= vmspace.brkBase && e.end <= Math.ceil(vmspace.brkEnd / 4096) * 4096 && vmspace.brkEnd > vmspace.brkBase) return "[heap]";
   return e.object?.kind === UO_AOBJ ? "/dev/zero (deleted)" : "";
+}
+
+function nameOf(k: Kern, p: Process, e: VmMapEntry): string {
+  const v = vnodeOf(e.object);
+  return v ? k.pathOfVnode(v) : areaName(p, e);
 }
 
 function line(k: Kern, p: Process, e: VmMapEntry): string {

@@ -1,5 +1,6 @@
 // /proc/N/stat, status, statm and limits: what ps and top read, of a process or (in its task folder) of one thread.
 import { UO_VNODE } from "../uvm/object.ts";
+import { isStackEntry } from "../uvm/stack.ts";
 import { NO_CAPS } from "./caps.ts";
 import type { Cred } from "./cred.ts";
 import type { Kern } from "./kern.ts";
@@ -47,15 +48,15 @@ class Sizes {
 
   constructor(p: Process) {
     if (p.isZombie) return;
-    const { map } = p.vmspace, { stack } = map;
+    const { map } = p.vmspace;
     this.size = map.size;
     this.peak = map.sizePeak;
     this.rss = map.pmap.residentCount * PAGE;
     this.rssPeak = map.pmap.residentPeak * PAGE;
     for (let e = map.header.next; e !== map.header; e = e.next) {
-      const bytes = e.end - e.start, isOwn = e.object?.kind === UO_VNODE && e.object.owner === p.text, isStack = stack !== null && e.start >= stack.start && e.end <= stack.top;
+      const bytes = e.end - e.start, isOwn = e.object?.kind === UO_VNODE && e.object.owner === p.text;
       if (e.wiredCount > 0) this.locked += bytes;
-      if (isStack) this.stack += bytes;
+      if (isStackEntry(map, e)) this.stack += bytes;
       else if ((e.protection & 4) !== 0) {
         if (isOwn) this.text += bytes;
         else this.library += bytes;
@@ -120,7 +121,7 @@ export function procStatus(k: Kern, p: Process, only: Thread | null): string {
   return `Name:\t${p.comm}\nUmask:\t${p.umask.toString(8).padStart(4, "0")}\nState:\t${state} (${STATES[state]})\nTgid:\t${p.pid}\nNgid:\t0\nPid:\t${id}\n` +
     `PPid:\t${p.parent?.pid ?? 0}\nTracerPid:\t0\n${userIds(cred)}` +
     `FDSize:\t${Math.max(64, Math.ceil(p.fds.files.length / 64) * 64)}\n${groups(cred)}NStgid:\t${p.pid}\nNSpid:\t${id}\nNSpgid:\t${p.pgrp.pgid}\nNSsid:\t${p.pgrp.session.sid}\n` +
-    `Kthread:\t0\n${memoryLines(p)}Threads:\t${p.threads.length}\n${signalLines(k, p, t)}${capabilities(cred)}NoNewPrivs:\t0\nSeccomp:\t0\n` +
+    `Kthread:\t0\n${memoryLines(p)}Threads:\t${p.threads.length}\n${signalLines(k, p, t)}${capabilities(cred)}NoNewPrivs:\t${Number(p.noNewPrivs)}\nSeccomp:\t0\n` +
     "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n" +
     `voluntary_ctxt_switches:\t${usage.voluntary}\nnonvoluntary_ctxt_switches:\t${usage.involuntary}\n`;
 }

@@ -24,11 +24,14 @@ export function credOfProgram(p: Process, program: Vnode): Cred {
 /** Has a program more rights than who called it? The C library then believes no environment (AT_SECURE). */
 export const isSecure = (c: Cred): boolean => c.uid !== c.euid || c.gid !== c.egid;
 
+/** The bits of a mode that make a program of it whose rights are not its caller's. */
+export const setIdBits = (mode: number): number => (mode & S_ISUID) | (setsGroup(mode) ? S_ISGID : 0);
+
 /** Bits that a file loses when somebody without CAP_FSETID writes to it or cuts it. */
 export function lostBits(cred: Cred, v: Vnode): number {
   if (v.type !== VREG) return 0;
-  const { mode } = v.getattr();
-  return (mode & (S_ISUID | S_ISGID)) === 0 || cred.can(CAP_FSETID) ? 0 : (mode & S_ISUID) | (setsGroup(mode) ? S_ISGID : 0);
+  const bits = setIdBits(v.getattr().mode);
+  return bits === 0 || cred.can(CAP_FSETID) ? 0 : bits;
 }
 
 /** Takes the bits from a file that changed. */

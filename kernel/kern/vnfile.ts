@@ -3,8 +3,8 @@ import { EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENXIO, ERESTART } from "../lib
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
-import { MNT_NODEV } from "../vfs/mount.ts";
-import { type Attr, IO_APPEND, IO_SYNC, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
+import { MNT_NODEV, MNT_SYNCHRONOUS } from "../vfs/mount.ts";
+import { type Attr, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { CAP_FOWNER } from "./caps.ts";
 import { type FileOps, O_APPEND, O_DSYNC, O_NOATIME, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
@@ -56,10 +56,12 @@ class VnodeOps implements FileOps {
   /** => a regular file is locked: where it ends is where it ends until all is written */
   private *writeAt(f: OpenFile, uio: Uio, t: Thread, offset: number): KGen<number> {
     const v = f.vnode!, isAppend = (f.flags & O_APPEND) !== 0, at = offset >= 0 ? offset : isAppend ? v.vSize : f.offset;
-    const n = yield* v.write(uio, at, (isAppend ? IO_APPEND : 0) | ((f.flags & O_DSYNC) !== 0 ? IO_SYNC : 0));
+    const n = yield* v.write(uio, at);
     if (n > 0 && offset < 0) f.offset = isAppend && v.type === VREG ? v.vSize : at + n;
-    if (n > 0) yield* stripSetId(t.proc.cred, v);
-    return n;
+    if (n <= 0) return n;
+    yield* stripSetId(t.proc.cred, v);
+    const err = (f.flags & O_DSYNC) !== 0 || (v.mount.flags & MNT_SYNCHRONOUS) !== 0 ? yield* v.fsync() : 0;
+    return err < 0 ? err : n;
   }
 
   readFast(f: OpenFile, t: Thread, va: number, len: number): number {
@@ -74,8 +76,8 @@ class VnodeOps implements FileOps {
   writeFast(f: OpenFile, t: Thread, va: number, len: number): number {
     const v = f.vnode!;
     if (!v.writeFast || (f.flags & (O_APPEND | O_DSYNC)) !== 0 || f.offset + len > t.proc.limits.soft[RLIMIT_FSIZE]!) return -ERESTART;
-    if (v.lock.writer !== null || lostBits(t.proc.cred, v) !== 0) return -ERESTART;
-    const { map } = t.proc.vmspace, n = v.writeFast(Uio.user(map.uvm, map, va, len, UIO_WRITE), f.offset, 0);
+    if (v.lock.writer !== null || (v.mount.flags & MNT_SYNCHRONOUS) !== 0 || lostBits(t.proc.cred, v) !== 0) return -ERESTART;
+    const { map } = t.proc.vmspace, n = v.writeFast(Uio.user(map.uvm, map, va, len, UIO_WRITE), f.offset);
     if (n > 0) f.offset += n;
     return n;
   }

@@ -107,7 +107,7 @@ export function statxBytes(a: Attr, wanted: number): Uint8Array {
 }
 
 /** f_flags of statfs: the low mount flags have the same bits there. */
-const ST_VALID = 0x20, ST_RELATIME = 0x1000, ST_SAME = 0xc0f;
+const ST_VALID = 0x20, ST_RELATIME = 0x1000, ST_SAME = 0xc1f;
 
 /** struct statfs, 120 bytes. */
 export function statfsBytes(s: FsStat, dev: number, flags: number): Uint8Array {

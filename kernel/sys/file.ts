@@ -16,7 +16,7 @@ import { RLIMIT_NOFILE } from "../kern/rlimit.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
 import { RESTART_SA } from "../kern/trap.ts";
-import { ownsFile } from "../kern/vnfile.ts";
+import { exclusively, ownsFile } from "../kern/vnfile.ts";
 import { argOf, argUOf, both, fast, getView, intOf, i64At, putBytes, type Row, slow, u64At } from "./args.ts";
 import { limitedWrite, mayResize } from "./limit.ts";
 import { flock, isLockCommand, recordLock } from "./filelock.ts";
@@ -355,7 +355,7 @@ function* fallocate(k: Kern, t: Thread): KGen<number> {
   if (v?.type !== VREG && v?.type !== VBLK) return -ENODEV;
   if (offset + len >= 2 ** 63) return -EFBIG;
   f.hold();
-  const r = yield* v.allocate(mode, offset, len, (size) => mayResize(k, t, v, size));
+  const r = yield* exclusively(v, () => v.allocate(mode, offset, len, (size) => mayResize(k, t, v, size)));
   yield* fileRelease(f);
   return r;
 }

@@ -3,8 +3,8 @@
 import { EFBIG, EINVAL, EPERM, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_WRITE } from "../hal/prot.ts";
-import type { VmMapEntry } from "../uvm/mapentry.ts";
-import { uvmStackLimit } from "../uvm/stack.ts";
+import { mappedBytes } from "../uvm/mapops.ts";
+import { isStackEntry, uvmStackLimit } from "../uvm/stack.ts";
 import type { Uio } from "../uvm/uio.ts";
 import type { Vmspace } from "../uvm/vmspace.ts";
 import { type Vnode, VREG } from "../vfs/vnode.ts";
@@ -77,14 +77,9 @@ export function mayResize(k: Kern, t: Thread, v: Vnode | null, size: number): nu
 
 // ---- RLIMIT_AS, RLIMIT_DATA ----------------------------------------------------------------------------------------
 
-const isStack = (vm: Vmspace, e: VmMapEntry): boolean => vm.map.stack !== null && e.start >= vm.map.stack.start && e.end <= vm.stackTop;
-
 /** Private memory that may be written, without the stack: what RLIMIT_DATA counts. */
-export function dataBytes(vm: Vmspace): number {
-  let n = 0;
-  const { header } = vm.map;
-  for (let e = header.next; e !== header; e = e.next) if (e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0 && !isStack(vm, e)) n += e.end - e.start;
-  return n;
+export function dataBytes({ map }: Vmspace): number {
+  return mappedBytes(map, map.min, map.max, (e) => e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0 && !isStackEntry(map, e));
 }
 
 /** May so many bytes more be mapped? `isData`: private and writable. `becomes`: what is mapped already, and becomes that. */

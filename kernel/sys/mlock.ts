@@ -2,7 +2,7 @@
 import { EAGAIN, EINVAL, ENOMEM, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { MAP_WIREFUTURE, type VmMap } from "../uvm/map.ts";
-import { isMapped } from "../uvm/mapops.ts";
+import { isMapped, mappedBytes } from "../uvm/mapops.ts";
 import { uvmMapPageable } from "../uvm/mapwire.ts";
 import { CAP_IPC_LOCK } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
@@ -15,11 +15,7 @@ const PAGE = 4096, MLOCK_ONFAULT = 1, MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAU
 const roundUp = (n: number): number => Math.ceil(n / PAGE) * PAGE;
 
 /** Bytes of [start, end) that are locked. */
-export function lockedBytes(map: VmMap, start = map.min, end = map.max): number {
-  let n = 0;
-  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) if (e.wiredCount > 0) n += Math.min(e.end, end) - Math.max(e.start, start);
-  return n;
-}
+export const lockedBytes = (map: VmMap, start = map.min, end = map.max): number => mappedBytes(map, start, end, (e) => e.wiredCount > 0);
 
 /** May a process lock at all? => 0 or -EPERM */
 const mayLock = (t: Thread): number => (t.proc.cred.can(CAP_IPC_LOCK) || t.proc.limits.get(RLIMIT_MEMLOCK) > 0 ? 0 : -EPERM);

@@ -4,9 +4,9 @@ import type { KGen } from "../lib/kthread.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { uaoCreate } from "../uvm/aobj.ts";
 import { uvmMapClean, uvmMapDiscard } from "../uvm/mapclean.ts";
-import { ADV_NORMAL, ADV_RANDOM, ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../uvm/mapentry.ts";
-import { isMapped, uvmMapAdvise, uvmMapInherit, uvmMapProtect, uvmMapResident } from "../uvm/mapops.ts";
-import { MAP_WIREFUTURE, type VmMap } from "../uvm/map.ts";
+import { ADV_NORMAL, ADV_RANDOM, ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO, type VmMapEntry } from "../uvm/mapentry.ts";
+import { isMapped, mappedBytes, uvmMapAdvise, uvmMapInherit, uvmMapProtect, uvmMapResident } from "../uvm/mapops.ts";
+import { MAP_WIREFUTURE } from "../uvm/map.ts";
 import { uvmMapPageable } from "../uvm/mapwire.ts";
 import { uvmMap } from "../uvm/mmap.ts";
 import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO, type UvmObject } from "../uvm/object.ts";
@@ -87,13 +87,6 @@ function* mmap(k: Kern, t: Thread): KGen<number> {
   return r;
 }
 
-/** How much of a range is mapped. */
-function mappedBytes(map: VmMap, start: number, end: number): number {
-  let n = 0;
-  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) n += Math.min(e.end, end) - Math.max(e.start, start);
-  return n;
-}
-
 /** Touches every page; failures wait for the program's own faults. */
 function* populate(_k: Kern, t: Thread, va: number, size: number, prot: number): KGen<void> {
   const access = (prot & PROT_WRITE) !== 0 ? PROT_WRITE : PROT_READ;
@@ -108,21 +101,15 @@ function* munmap(_k: Kern, t: Thread): KGen<number> {
   return to <= from ? 0 : yield* uvmUnmap(map, from, to);
 }
 
-/** Private memory of a range that may not be written yet. */
-function readOnlyBytes(map: VmMap, start: number, end: number): number {
-  let n = 0;
-  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) {
-    if (e.isCopyOnWrite && (e.protection & PROT_WRITE) === 0) n += Math.min(e.end, end) - Math.max(e.start, start);
-  }
-  return n;
-}
+/** Private memory that would count as data if it could be written. */
+const isReadOnly = (e: VmMapEntry): boolean => e.isCopyOnWrite && (e.protection & PROT_WRITE) === 0;
 
 function* mprotect(_k: Kern, t: Thread): KGen<number> {
   const va = argUOf(t, 0), size = roundUp(argUOf(t, 1)), prot = intOf(t, 2), { map } = t.proc.vmspace;
   if (!isAligned(va) || (prot & ~0x300000f) !== 0) return -EINVAL;
   if (size === 0) return 0;
   if (!map.isRange(va, va + size) || !isMapped(map, va, va + size)) return -ENOMEM;
-  if ((prot & PROT_WRITE) !== 0 && t.proc.limits.get(RLIMIT_DATA) !== Infinity && !mayMap(t, 0, true, readOnlyBytes(map, va, va + size))) return -ENOMEM;
+  if ((prot & PROT_WRITE) !== 0 && t.proc.limits.get(RLIMIT_DATA) !== Infinity && !mayMap(t, 0, true, mappedBytes(map, va, va + size, isReadOnly))) return -ENOMEM;
   return yield* uvmMapProtect(map, va, va + size, prot & 7);
 }
 

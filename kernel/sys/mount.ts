@@ -2,7 +2,7 @@
 import { EBADF, EINVAL, ENODEV, ENOTBLK, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { atimeFlags } from "../vfs/filetimes.ts";
-import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID, MNT_RDONLY } from "../vfs/mount.ts";
+import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID, MNT_RDONLY, MNT_SYNCHRONOUS } from "../vfs/mount.ts";
 import { VBLK, type Vnode } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
 import type { OpenFile } from "../kern/file.ts";
@@ -13,7 +13,7 @@ import { argUOf, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
 import { lookupAt, vnodeAt, withVnode } from "./path.ts";
 
 /** Of mount(2)'s flags, those that a mount keeps as they are. */
-const MNT_ACCESS = MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC;
+const MNT_KEPT = MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC | MNT_SYNCHRONOUS;
 const MS_REMOUNT = 32, MS_BIND = 4096, MS_MOVE = 8192, MS_REC = 16384, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
 
 function* mount(k: Kern, t: Thread): KGen<number> {
@@ -31,8 +31,8 @@ function* mount(k: Kern, t: Thread): KGen<number> {
   if (typeof r === "number") return r;
   const dir = yield* r.keepVnode();
   return yield* withVnode(dir, function* (v) {
-    if ((flags & MS_REMOUNT) !== 0) return (yield* isMountRoot(v)) ? yield* v.mount.remount(flags & MNT_ACCESS | atimeFlags(flags, v.mount.flags)) : -EINVAL;
-    const fsFlags = flags & MNT_ACCESS | atimeFlags(flags);
+    if ((flags & MS_REMOUNT) !== 0) return (yield* isMountRoot(v)) ? yield* v.mount.remount(flags & MNT_KEPT | atimeFlags(flags, v.mount.flags)) : -EINVAL;
+    const fsFlags = flags & MNT_KEPT | atimeFlags(flags);
     if (!k.vfs.types.has(type)) return -ENODEV;
     const device = source[0] === "/" ? yield* deviceAt(k, t, source) : null;
     if (typeof device === "number" && type === "ext2") return device;

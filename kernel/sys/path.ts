@@ -10,7 +10,7 @@ import { CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SYS_CHROOT } from "..
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
-import { S_ISGID, stripSetId } from "../kern/setid.ts";
+import { S_ISGID, setIdBits, stripSetId } from "../kern/setid.ts";
 import { openVnode, ownsFile, resize } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW } from "./abi.ts";
 import { argOf, argUOf, fast, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
@@ -184,7 +184,7 @@ function* chown(t: Thread, v: Vnode, uid: number, gid: number): KGen<number> {
   if (gid !== -1) c.gid = gid >>> 0;
   const ok = cred.can(CAP_CHOWN) || (cred.euid === a.uid && (uid === -1 || uid >>> 0 === a.uid) && (gid === -1 || cred.hasGroup(gid >>> 0)));
   if (!ok) return -EPERM;
-  if (v.type === VREG && (a.mode & 0o6000) !== 0) c.mode = a.mode & ~0o4000 & ((a.mode & 0o10) !== 0 ? ~0o2000 : ~0);
+  if (v.type === VREG && setIdBits(a.mode) !== 0) c.mode = a.mode & ~setIdBits(a.mode);
   return yield* v.setattr(c);
 }
 

@@ -7,6 +7,13 @@ import type { VmMap } from "./map.ts";
 import type { VmMapEntry } from "./mapentry.ts";
 import { PAGE_SIZE } from "./page.ts";
 
+/** Bytes of a range that are mapped, of entries of some kind. => may be stale when the map is unlocked */
+export function mappedBytes(map: VmMap, start = map.min, end = map.max, isCounted: (e: VmMapEntry) => boolean = () => true): number {
+  let n = 0;
+  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) if (isCounted(e)) n += Math.min(e.end, end) - Math.max(e.start, start);
+  return n;
+}
+
 /** True when every page of [start, end) is mapped. => map locked */
 export function isMapped(map: VmMap, start: number, end: number): boolean {
   let at = start;

@@ -30,7 +30,6 @@ export function* uvmMapStack(vm: Vmspace, top: number, limit: number, prot: numb
   const { map } = vm, size = Math.floor(Math.min(INITIAL_BYTES, limit) / PAGE_SIZE) * PAGE_SIZE;
   const r = yield* uvmMap(map, { va: top - size, fixed: true, noReplace: true, size, prot, maxprot: 7, copyOnWrite: true, noMerge: true });
   if (r < 0) return r;
-  vm.stackTop = top;
   map.stack = { top, start: top - size, low: 0 };
   uvmStackLimit(vm, limit);
   map.searchTop = top - Math.min(Math.max(top - map.stack.low + GAP_BYTES, ROOM_MIN), Math.floor((map.max - map.min) / 6 / PAGE_SIZE) * 5 * PAGE_SIZE);
@@ -42,6 +41,9 @@ export function uvmStackLimit(vm: Vmspace, limit: number): void {
   const { map } = vm, { stack } = map;
   if (stack) stack.low = Math.max(map.min + GAP_BYTES, stack.top - Math.floor(Math.min(limit, map.max) / PAGE_SIZE) * PAGE_SIZE);
 }
+
+/** Is an entry a part of the stack? mprotect may have cut it into several. */
+export const isStackEntry = (map: VmMap, e: VmMapEntry): boolean => map.stack !== null && e.start >= map.stack.start && e.end <= map.stack.top;
 
 /** Could the stack grow to an address where nothing is mapped? */
 export const isStackRoom = (map: VmMap, va: number): boolean => map.stack !== null && va >= map.stack.low && va < map.stack.start;

@@ -27,11 +27,14 @@ export class Vmspace {
   brkEnd = 0;
   /** Most bytes the break may grow to: RLIMIT_DATA. */
   brkLimit = Infinity;
-  /** Where the stack ends (stack.ts). */
-  stackTop = 0;
 
   constructor(map: VmMap) {
     this.map = map;
+  }
+
+  /** Where the stack ends (stack.ts); 0 without one. */
+  get stackTop(): number {
+    return this.map.stack?.top ?? 0;
   }
 }
 
@@ -77,7 +80,7 @@ export function* uvmspaceExec(vm: Vmspace, min = VM_MIN_USER, max = VM_MAX_USER)
   if (vm.refs === 1 && map.min === min && map.max === max) {
     map.flags &= ~MAP_WIREFUTURE;
     yield* unmapAll(map);
-    vm.brkBase = vm.brkEnd = vm.stackTop = map.sizePeak = 0;
+    vm.brkBase = vm.brkEnd = map.sizePeak = 0;
     map.pmap.residentPeak = 0;
     map.stack = null;
     map.searchTop = max;
@@ -99,7 +102,6 @@ export function* uvmspaceFork(vm: Vmspace): KGen<Vmspace | number> {
   child.brkBase = vm.brkBase;
   child.brkEnd = vm.brkEnd;
   child.brkLimit = vm.brkLimit;
-  child.stackTop = vm.stackTop;
   yield* map.lockWrite();
   child.map.stack = map.stack ? { ...map.stack } : null;
   child.map.searchTop = map.searchTop;

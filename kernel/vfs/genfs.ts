@@ -122,7 +122,7 @@ export abstract class GenfsVnode extends GenfsPager {
   }
 
   /** => vnode locked exclusively by the caller; `offset` is where (O_APPEND is the caller's) */
-  override *write(uio: Uio, offset: number, _flags: number): KGen<number> {
+  override *write(uio: Uio, offset: number): KGen<number> {
     let done = 0;
     if (offset >= this.maxSize) return -EFBIG;
     const limit = Math.min(uio.resid, this.maxSize - offset);

@@ -3,7 +3,7 @@ import type { KGen } from "../lib/kthread.ts";
 import type { Vfs } from "./vfs.ts";
 import type { Vnode } from "./vnode.ts";
 
-export const MNT_RDONLY = 1, MNT_NOSUID = 2, MNT_NODEV = 4, MNT_NOEXEC = 8;
+export const MNT_RDONLY = 1, MNT_NOSUID = 2, MNT_NODEV = 4, MNT_NOEXEC = 8, MNT_SYNCHRONOUS = 16;
 
 /** What statfs tells. */
 export interface FsStat {

@@ -252,9 +252,9 @@ export class SynthVnode extends Vnode {
     return error < 0 && done === 0 ? error : done;
   }
 
-  override *write(uio: Uio, _offset: number, _flags: number): KGen<number> {
+  override *write(uio: Uio, _offset: number): KGen<number> {
     const { node } = this;
-    if (!(node instanceof SynthFile)) return yield* super.write(uio, _offset, _flags);
+    if (!(node instanceof SynthFile)) return yield* super.write(uio, _offset);
     if (!node.store) return -EACCES;
     const bytes = new Uint8Array(Math.min(uio.resid, 4096)), error = yield* uiomove(bytes, 0, bytes.length, uio);
     if (error < 0) return error;

@@ -5,7 +5,7 @@
 //
 // References: useCount counts open files, directories of processes, mapped objects (through uobj) and name look-ups in
 // progress. The last reference makes the vnode inactive; a file system may keep it cached, or reclaim it if it has no name.
-// Lock order: vnode lock (directory before entry), then map, then the genfs node lock, then PG_BUSY. Names are strings of one
+// Lock order: vnode lock (of a regular file: who writes or resizes it has it exclusively), then map, then the genfs node lock, then PG_BUSY. Names are strings of one
 // character a byte.
 import { EINVAL, EISDIR, ENOTDIR, EOPNOTSUPP, EPERM, EROFS } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
@@ -71,9 +71,6 @@ export interface CreateRequest { type: VType; mode: number; uid: number; gid: nu
 
 /** Gets one directory entry. => false: no more */
 export type EmitEntry = (ino: number, type: VType, name: string, nextCookie: number) => boolean;
-
-/** Flags of write: append at the end; write through. */
-export const IO_APPEND = 1, IO_SYNC = 2;
 
 /** fallocate's modes. */
 export const FALLOC_KEEP_SIZE = 1, FALLOC_PUNCH_HOLE = 2, FALLOC_COLLAPSE_RANGE = 8, FALLOC_ZERO_RANGE = 16, FALLOC_INSERT_RANGE = 32, FALLOC_UNSHARE_RANGE = 64;
@@ -202,13 +199,13 @@ export abstract class Vnode implements VnodePagerHost {
     return this.type === VDIR ? -EISDIR : -EINVAL;
   }
 
-  *write(_uio: Uio, _offset: number, _flags: number): KGen<number> {
+  *write(_uio: Uio, _offset: number): KGen<number> {
     return this.type === VDIR ? -EISDIR : -EINVAL;
   }
 
   /** Like read and write of one piece of user memory, when nothing sleeps and nothing faults. => -ERESTART: use the generator; nothing changed */
   readFast?(uio: Uio, offset: number): number;
-  writeFast?(uio: Uio, offset: number, flags: number): number;
+  writeFast?(uio: Uio, offset: number): number;
 
   /**
    * Room of a regular file (fallocate(2)): mode FALLOC_*, a combination that makes sense.

@@ -240,7 +240,7 @@ export class FsBox {
   }
 
   pwrite(v: Vnode, bytes: Uint8Array, offset: number): number {
-    return this.run(this.withLock(v, () => v.write(Uio.kernel(this.uvm, bytes.slice(), UIO_WRITE), offset, 0)));
+    return this.run(this.withLock(v, () => v.write(Uio.kernel(this.uvm, bytes.slice(), UIO_WRITE), offset)));
   }
 
   pread(v: Vnode, offset: number, len: number): Uint8Array | number {

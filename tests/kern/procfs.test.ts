@@ -75,7 +75,7 @@ test("maps: addresses, rights, offset, device, inode, and the name in column 73"
   box.me.vmspace.brkEnd = USER_VA + 3 * PAGE;
   assert.match(box.text("/proc/self/maps"), /^00010000-00013000 rw-p 00000000 00:00 0 {34}\[heap\]\n/);
   box.me.vmspace.brkEnd = box.me.vmspace.brkBase = 0;
-  box.me.vmspace.stackTop = USER_VA + 3 * PAGE;
+  box.me.vmspace.map.stack = { top: USER_VA + 3 * PAGE, start: USER_VA, low: USER_VA };
   assert.match(box.text("/proc/self/maps"), /^00010000-.*\[stack\]\n/);
   box.poke(USER_VA + PAGE, Uint8Array.of(1));
   assert.match(box.text("/proc/self/smaps"), /\[stack\]\nSize: {17}12 kB\nRss: {19}4 kB\n/);

@@ -1,9 +1,8 @@
-// Set-id programs and files: whose rights a program begins with, and what takes the bits away; contents that change one after the other.
+// Set-id programs and files: whose rights a program begins with, and what takes the bits away; remounting.
 import { CAP_KILL } from "../../kernel/kern/caps.ts";
 import { Cred } from "../../kernel/kern/cred.ts";
-import { O_APPEND, O_CREAT, O_RDWR, type OpenFile } from "../../kernel/kern/file.ts";
+import { O_CREAT, O_RDWR, type OpenFile } from "../../kernel/kern/file.ts";
 import { credOfProgram, isSecure } from "../../kernel/kern/setid.ts";
-import { exclusively } from "../../kernel/kern/vnfile.ts";
 import { FILE_CALLS } from "../../kernel/sys/file.ts";
 import { MOUNT_CALLS } from "../../kernel/sys/mount.ts";
 import { PROC_CALLS } from "../../kernel/sys/proc.ts";
@@ -16,10 +15,10 @@ const test = suite("set-id"), USER = new Cred(5, 5, 5, 6, 6, 6), PRCTL = 167, NO
 
 class Box extends KernBox {
   readonly f: OpenFile;
-  constructor(mode: number, flags = O_RDWR) {
+  constructor(mode: number) {
     super();
     this.mapUser(2);
-    this.f = this.open("/f", flags | O_CREAT);
+    this.f = this.open("/f", O_RDWR | O_CREAT);
     assert.is(this.run(this.v.setattr({ mode, uid: 0, gid: 9 })), 0);
   }
 
@@ -59,6 +58,7 @@ test("what was effective is saved, and a mount without set-id and no_new_privs g
   const prctl = (...args: number[]) => box.run(box.syscall(PROC_CALLS, PRCTL, box.me.mainThread, ...args));
   assert.equal([prctl(NO_NEW_PRIVS, 0), prctl(NO_NEW_PRIVS, 1, 1), prctl(NO_NEW_PRIVS + 1), prctl(NO_NEW_PRIVS, 1, 0, 0, 0), prctl(NO_NEW_PRIVS + 1)], [-EINVAL, -EINVAL, 0, 0, 1]);
   assert.equal(box.ids().slice(0, 3), [5, 3, 3]);
+  assert.match(box.text("/proc/self/status"), /\nNoNewPrivs:\t1\n/);
 });
 
 test("the bits go when somebody else writes or cuts, not when the superuser does", () => {
@@ -71,20 +71,6 @@ test("the bits go when somebody else writes or cuts, not when the superuser does
   box.run(box.v.setattr({ mode: 0o6765 }));
   assert.is(box.run(box.syscall(FILE_CALLS, FTRUNCATE, box.me.mainThread, box.me.fds.files.indexOf(box.f), 1)), 0);
   assert.is(box.mode, "2765", "no execution for the group");
-});
-
-test("a write waits for one that sleeps, and then appends behind it", () => {
-  const box = new Box(0o644, O_RDWR | O_APPEND), { v, f } = box, gate = {};
-  const slow = box.begin(exclusively(v, function* () {
-    yield* box.ctx.sleep(gate, "gate");
-    return 0;
-  }), box.child());
-  const w = box.begin(box.writing(f, "tail"));
-  assert.equal([slow.sleepsAt, w.sleepsAt], ["gate", "vnlock"]);
-  box.run(v.setattr({ size: 100 }));
-  box.ctx.wakeup(gate);
-  box.sched.settle();
-  assert.equal([slow.result, w.result, v.vSize], [0, 4, 104]);
 });
 
 test("remount wants where a file system is mounted", () => {

@@ -1,15 +1,13 @@
 // `loanword machine`: firmware or a kernel on the bare machine. No kernel of ours takes part.
 import { existsSync, writeFileSync } from "node:fs";
 import { ElfError } from "../../emu/elf.ts";
-import { Machine, VIRTIO_SLOTS } from "../../emu/machine.ts";
+import { BoardError, Machine, VIRTIO_SLOTS } from "../../emu/machine.ts";
 import { fileError, openDisk, readInput } from "./files.ts";
 import { type CommandLine, flag, list, text, UsageError } from "./options.ts";
 import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
 /** One slot is the random source's. */
 const DRIVES_MAX = VIRTIO_SLOTS - 1;
-
-const BOARD_ERROR = "machine: ";
 
 /** Where distributions put OpenSBI. */
 const OPENSBI = ["/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin", "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin",
@@ -45,9 +43,7 @@ export async function machineVerb(line: CommandLine): Promise<number> {
       ...(initrd === null ? {} : { initrd: initrd.bytes }), ...(kernel === null ? {} : { kernel }), ...(bios === null ? {} : { bios }),
     });
   } catch (e) {
-    if (e instanceof ElfError) throw new UsageError(e.message);
-    // The machine says so of a board that cannot be put together.
-    throw e instanceof Error && e.message.startsWith(BOARD_ERROR) ? new UsageError(e.message.slice(BOARD_ERROR.length)) : e;
+    throw e instanceof ElfError || e instanceof BoardError ? new UsageError(e.message) : e;
   }
   if (dumpPath !== undefined) {
     try {

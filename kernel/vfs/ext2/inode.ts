@@ -11,12 +11,12 @@ import type { FileTimes } from "../filetimes.ts";
 import type { BlockMap } from "./blockmap.ts";
 import {
   I_ATIME, I_ATIME_EXTRA, I_BLOCK, I_BLOCKS, I_CRTIME, I_CRTIME_EXTRA, I_CTIME, I_CTIME_EXTRA, I_DTIME, I_EXTRA_SIZE, I_FILE_ACL, I_FLAGS, I_GENERATION, I_GID,
-  I_GID_HIGH, I_LINKS, I_MODE, I_MTIME, I_MTIME_EXTRA, I_SIZE, I_SIZE_HIGH, I_SMALL, I_UID, I_UID_HIGH, XATTR_MAGIC,
+  I_GID_HIGH, I_LINKS, I_MODE, I_MTIME, I_MTIME_EXTRA, I_SIZE, I_SIZE_HIGH, I_LARGE, I_SMALL, I_UID, I_UID_HIGH, XATTR_MAGIC,
 } from "./layout.ts";
 import type { Ext2Fs } from "./super.ts";
 
 /** What extra_isize says when we make an inode: the fields up to and including i_crtime. */
-const EXTRA = 32, S_IFMT = 0o170000, S_IFREG = 0o100000;
+const EXTRA = I_LARGE - I_SMALL, S_IFMT = 0o170000, S_IFREG = 0o100000;
 
 export class Inode implements BlockMap {
   readonly ino: number;
@@ -42,7 +42,7 @@ export class Inode implements BlockMap {
   constructor(fs: Ext2Fs, ino: number) {
     this.ino = ino;
     this.times = fs.newTimes();
-    this.hasBirth = fs.geometry.inodeSize >= I_SMALL + EXTRA;
+    this.hasBirth = fs.geometry.inodeSize >= I_LARGE;
   }
 
   /** Reads it from the disk. => lock held; 0, -EIO, -EUCLEAN */
@@ -118,7 +118,7 @@ export class Inode implements BlockMap {
 
 /** Makes room for the extra fields, unless attributes lie where they would grow to. => where they end */
 function widen(view: DataView, at: number, inodeSize: number): number {
-  if (inodeSize < I_SMALL + EXTRA) return I_SMALL;
+  if (inodeSize < I_LARGE) return I_SMALL;
   const has = view.getUint16(at + I_EXTRA_SIZE, true);
   if (has >= EXTRA) return I_SMALL + has;
   if (has >= 4 && has % 4 === 0 && view.getUint32(at + I_SMALL + has, true) === XATTR_MAGIC) return I_SMALL + has;

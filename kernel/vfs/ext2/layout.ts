@@ -20,7 +20,7 @@ export const GD_SIZE = 32, GD_BLOCK_BITMAP = 0, GD_INODE_BITMAP = 4, GD_INODE_TA
 export const I_MODE = 0, I_UID = 2, I_SIZE = 4, I_ATIME = 8, I_CTIME = 12, I_MTIME = 16, I_DTIME = 20, I_GID = 24, I_LINKS = 26, I_BLOCKS = 28,
   I_FLAGS = 32, I_BLOCK = 40, I_GENERATION = 100, I_FILE_ACL = 104, I_SIZE_HIGH = 108, I_UID_HIGH = 120, I_GID_HIGH = 122, I_EXTRA_SIZE = 128,
   I_CTIME_EXTRA = 132, I_MTIME_EXTRA = 136, I_ATIME_EXTRA = 140, I_CRTIME = 144, I_CRTIME_EXTRA = 148;
-export const I_SMALL = 128, DIRECT = 12, SINGLE = 12, DOUBLE = 13, TRIPLE = 14, FAST_LINK = 60;
+export const I_SMALL = 128, I_LARGE = 160, DIRECT = 12, SINGLE = 12, DOUBLE = 13, TRIPLE = 14, FAST_LINK = 60;
 /** i_flags: append only, immutable, hashed directory (read as a list: we drop the flag when we change it), not for dump, time of access stays. */
 export const FL_IMMUTABLE = 0x10, FL_APPEND = 0x20, FL_INDEX = 0x1000, FL_NODUMP = 0x40, FL_NOATIME = 0x80;
 /** What an extended attribute block inside an inode begins with, behind its extra fields. */

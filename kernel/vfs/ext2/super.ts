@@ -15,13 +15,11 @@ import {
   EXT2_MAGIC, GD_BLOCK_BITMAP, GD_DIRS, GD_FREE_BLOCKS, GD_FREE_INODES, GD_INODE_BITMAP, GD_INODE_TABLE, GD_SIZE, INCOMPAT_FILETYPE, ROOT_INO,
   RO_COMPAT_LARGE_FILE, RO_COMPAT_SPARSE_SUPER, SB_BLOCKS, SB_BLOCKS_PER_GROUP, SB_FIRST_BLOCK, SB_FIRST_INO, SB_FREE_BLOCKS, SB_FREE_INODES, SB_INCOMPAT,
   SB_INODES, SB_INODES_PER_GROUP, SB_INODE_SIZE, SB_LOG_BLOCK, SB_MAGIC, SB_MOUNTS, SB_MTIME, SB_OFFSET, SB_RESERVED, SB_REVISION, SB_RO_COMPAT,
-  SB_SIZE, SB_STATE, SB_WTIME, STATE_CLEAN,
+  SB_SIZE, SB_STATE, SB_WTIME, STATE_CLEAN, I_LARGE,
 } from "./layout.ts";
 
 const EXT2_SUPER_MAGIC = EXT2_MAGIC;
 
-/** Inodes this large have the extra words of times: nanoseconds, and seconds to 2446. */
-const LARGE_INODE = 160;
 const SMALL_RANGE: TimeRange = { minSec: -(2 ** 31), maxSec: 2 ** 31 - 1, isWholeSeconds: true };
 const LARGE_RANGE: TimeRange = { minSec: -(2 ** 31), maxSec: 2 ** 34 - 2 ** 31 - 1, isWholeSeconds: false };
 
@@ -264,7 +262,7 @@ export class Ext2Fs {
 
   /** Times of a file that is made now, as far as its inode can hold them. */
   newTimes(): FileTimes {
-    return new FileTimes(this.vfs.ctx.wall, this.geometry.inodeSize >= LARGE_INODE ? LARGE_RANGE : SMALL_RANGE);
+    return new FileTimes(this.vfs.ctx.wall, this.geometry.inodeSize >= I_LARGE ? LARGE_RANGE : SMALL_RANGE);
   }
 
   /** Begins writing: the disk counts as not clean until it is unmounted or made read-only. */
