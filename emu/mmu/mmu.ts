@@ -20,6 +20,8 @@ import {
 
 const PRIV_M = 3;
 const RAM_PFN = 0x80000, PFN_LIMIT = 2 ** 44;
+/** Of ramPage: the bus has no memory there; the access has trapped. */
+const NO_RAM = -1, TRAPPED = -2;
 
 /** What the MMU asks of its hart. */
 export interface MmuPort {
@@ -292,38 +294,51 @@ export class Mmu {
     return this.goOn(this.block + SCRATCH_VALUE);
   }
 
-  /** An access over the end of a page. Both pages are checked before anything moves; the fault is that of its part. */
+  /**
+   * An access over the end of a page, in two parts of which each has its own fault, in QEMU's order: a load makes the first part
+   * before it looks at the second; a store translates both before it makes either, so the first part may have been stored when
+   * the bus has no memory for the second. Page faults leave everything as it was.
+   */
   private crossing(lo: number, hi: number, size: number, access: number): number {
     const { bytes } = this, inFirst = 4096 - (lo & 4095), nextLo = (lo + inFirst) | 0, nextHi = nextLo === 0 ? (hi + 1) | 0 : hi;
     this.stats.crossings++;
-    const first = this.ramPage(lo, hi, access, inFirst);
-    if (first < 0) return SLOW_TRAP;
+    const isLoad = access === ACCESS_LOAD, first = this.ramPage(lo, hi, access, inFirst);
+    if (first === TRAPPED) return SLOW_TRAP;
+    if (first === NO_RAM && isLoad) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
     const second = this.ramPage(nextLo, nextHi, access, size - inFirst);
-    if (second < 0) return SLOW_TRAP;
+    if (second === TRAPPED) return SLOW_TRAP;
+    if (first === NO_RAM) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
     const value = this.block + SCRATCH_VALUE, from = first + 4096 - inFirst;
-    if (access === ACCESS_LOAD) {
+    if (isLoad) {
+      if (second === NO_RAM) return this.refuse(WALK_ACCESS_FAULT, access, nextLo, nextHi);
       bytes.copyWithin(value, from, from + inFirst);
       bytes.copyWithin(value + inFirst, second, second + size - inFirst);
       return this.goOn(value);
     }
     this.codeStored(from, inFirst);
-    this.codeStored(second, size - inFirst);
     bytes.copyWithin(from, value, value + inFirst);
+    if (second === NO_RAM) return this.refuse(WALK_ACCESS_FAULT, access, nextLo, nextHi);
+    this.codeStored(second, size - inFirst);
     bytes.copyWithin(second, value + inFirst, value + size);
     return SLOW_DONE;
   }
 
-  /** Host offset of the page of RAM for part of an access, or -1 after raise. */
+  /** Host offset of the page of RAM for part of an access; NO_RAM; TRAPPED after raise. */
   private ramPage(lo: number, hi: number, access: number, size: number): number {
     const hit = this.tlb.lookup(this.dataContext, lo, hi, access === ACCESS_STORE ? TAG_WRITE : TAG_READ);
     if (hit >= 0) return hit;
     let outcome = this.locate(lo, hi, access);
     const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
-    const inRam = this.ppn >= RAM_PFN && this.ppn < RAM_PFN + this.ramPages;
-    if (outcome === WALK_OK && (!inRam || !this.fill(lo, hi, page, access, size))) outcome = WALK_ACCESS_FAULT;
+    // Without paging, an address that is longer than any physical one.
+    if (this.ppn >= PFN_LIMIT) return NO_RAM;
+    if (outcome === WALK_OK && (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages)) {
+      if (this.pmp.allows(this.ppn * 4096 + (lo & 4095), size, access, this.dataPriv)) return NO_RAM;
+      outcome = WALK_ACCESS_FAULT;
+    }
+    if (outcome === WALK_OK && !this.fill(lo, hi, page, access, size)) outcome = WALK_ACCESS_FAULT;
     if (outcome === WALK_OK) return page;
     this.refuse(outcome, access, lo, hi);
-    return -1;
+    return TRAPPED;
   }
 
   /** Host offset of the page of RAM to fetch from, or -1 after raise. */

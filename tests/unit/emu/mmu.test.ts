@@ -102,6 +102,24 @@ test("an access over two pages faults with the address of the page that fails, a
   assert.is(probe.machine.ram.i32[0x20_2000 / 4], 0x13);
 });
 
+test("over two pages, where the bus has no memory for one: a load in order, a store after both are translated", () => {
+  const probe = new MmuProbe(), at = VA + 4092, { ram, hart } = probe.machine, tval = () => Number(hart.readCsr(MTVAL)) - VA;
+  probe.map(VA, 0x4000_0000, V | R | W | A | D);
+  probe.map(VA + 4096, DATA, V | A | D | X);
+  assert.equal([probe.load(at), tval(), probe.store(at), tval()], [LOAD_ACCESS, 4092, STORE_PAGE, 4096]);
+  probe.map(VA + 4096, DATA, V | R | W | A | D);
+  hart.fenceAll();
+  assert.equal([probe.store(at), tval()], [STORE_ACCESS, 4092]);
+  probe.map(VA, DATA, V | R | W | A | D);
+  probe.map(VA + 4096, 0x4000_0000, V | R | W | A | D);
+  hart.fenceAll();
+  const word = (DATA - 0x8000_0000 + 4092) / 4, before = -99;
+  ram.i32[word] = before;
+  assert.equal([probe.load(at), tval(), ram.i32[word]], [LOAD_ACCESS, 4096, before]);
+  assert.equal([probe.store(at), tval()], [STORE_ACCESS, 4096]);
+  assert.is.not(ram.i32[word], before, "the first part is stored");
+});
+
 test("hw sets A on any access and D on a store", () => {
   const probe = new MmuProbe({ ad: "hw" }), leaf = probe.map(VA, DATA, V | R | W | X);
   assert.is(probe.load(VA), 0);
