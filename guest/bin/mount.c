@@ -17,7 +17,7 @@ static void list(void) {
 /* What is a flag of mount(2); other words are the file system's. */
 static unsigned long flag_of(const char *word) {
   static const struct { const char *word; unsigned long flag; } FLAGS[] = {
-    {"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC}, {"remount", MS_REMOUNT}, {"noatime", MS_NOATIME},
+    {"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC}, {"sync", MS_SYNCHRONOUS}, {"remount", MS_REMOUNT}, {"noatime", MS_NOATIME},
     {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME}, {"strictatime", MS_STRICTATIME},
   };
   for (unsigned i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) if (!strcmp(word, FLAGS[i].word)) return FLAGS[i].flag;

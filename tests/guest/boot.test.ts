@@ -26,8 +26,8 @@ test("a death by signal is 128 and its number", () => says("sh -c 'kill -TERM $$
 test("files on ext2 keep what was written", () => says("cd /root; seq 5000 > a; cp a b; cmp a b && wc -l < b; mv b c; ln a d; rm a; ls", "5000\nc\nd\n"));
 test("files in memory", () => says("cd /tmp; mkdir -p x/y; echo hi > x/y/z; cat x/y/z; rm -r x; ls", "hi\n"));
 test("mount's options are the kernel's flags, and a remount changes them", () => says(
-  "cd /tmp; mkdir m; mount -t tmpfs -o nosuid,noatime none m; grep /tmp/m /proc/mounts; mount -o remount,ro,noexec none m; grep /tmp/m /proc/mounts; touch m/x 2>&1",
-  "none /tmp/m tmpfs rw,nosuid,noatime 0 0\nnone /tmp/m tmpfs ro,noexec,noatime 0 0\ntouch: m/x: Read-only file system\n", 1));
+  "cd /tmp; mkdir m; mount -t tmpfs -o nosuid,noatime none m; grep /tmp/m /proc/mounts; mount -o remount,ro,sync,noexec none m; grep /tmp/m /proc/mounts; touch m/x 2>&1",
+  "none /tmp/m tmpfs rw,nosuid,noatime 0 0\nnone /tmp/m tmpfs ro,sync,noexec,noatime 0 0\ntouch: m/x: Read-only file system\n", 1));
 test("here-documents, loops and functions", () => says("f() { cat <<X\n$1\nX\n}; for i in a b; do f $i; done", "a\nb\n"));
 test("jobs in the background are waited for", () => says("sleep 1 & sleep 2 & wait; echo over", "over\n"));
 test("the same run twice is the same to the instruction", () => {
