@@ -42,7 +42,7 @@ function onHost(command: string, nsPerInsn: number, files: Parameters<typeof pac
   return { out: out.join(""), status: kernel.exitCode ?? -1, kernel };
 }
 
-const BUSY = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; ";
+const BUSY = "i=0; while [ $i -lt 400 ]; do i=$((i+1)); done; ";
 /** Seconds of the first line of `times`, and of uptime. */
 const TIMES = `read up idle < /proc/uptime; ${BUSY} times; read end idle2 < /proc/uptime; echo $up $idle $end $idle2`;
 
