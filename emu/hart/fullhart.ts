@@ -46,7 +46,7 @@ export class FullHart extends Hart {
     const stimecmp = timebase.comparator((level) => this.setInterruptLine(IRQ_STI, level));
     const counters = new Counters(this, timebase, stimecmp);
     const csrs = new Csrs(this.float, interrupts, pmp, counters, { hartId: this.id, asidBits: config.asidBits, svadu: config.ad === "svadu" });
-    const walker = new Walker(bus.ram, pmp), tlb = new Tlb(buffer, this.id, config.tlb === "tiny");
+    const walker = new Walker(bus.ram, pmp, config.tlb === "normal"), tlb = new Tlb(buffer, this.id, config.tlb === "tiny");
     walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
     const hartBlock = HART_BASE + this.id * HART_STRIDE;
     this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
@@ -72,6 +72,8 @@ export class FullHart extends Hart {
   get priv(): number { return this.control.priv; }
 
   setSatp(rootPfn: number, asid: number): void { this.control.setSatp(rootPfn, asid); }
+  /** A leaf came into the tables of satp: see Mmu.entered. */
+  leafEntered(va: number, pte: number): void { this.mmu.entered(va | 0, Math.floor(va / 4294967296), pte); }
   /** => asid -1: all address spaces, and global pages */
   fenceVa(va: number, asid: number): void { this.control.fenceVa(va, asid); }
   fenceAsid(asid: number): void { this.control.fenceAsid(asid); }

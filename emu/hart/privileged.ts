@@ -228,8 +228,7 @@ export class Privileged implements HartPart, TrapState {
     if ((changed & CHANGED_PMP) !== 0) mmu.protectionChanged();
     if ((changed & CHANGED_TRANSLATION) === 0) return (changed & CHANGED_PMP) !== 0;
     const { walker } = mmu, status = csrs.mstatus, mode = csrs.satpHi >>> 28;
-    walker.levels = mode === SATP_SV39 ? 3 : mode === SATP_SV48 ? 4 : 0;
-    walker.rootPpn = (csrs.satpHi & 0xfff) * TWO32 + (csrs.satpLo >>> 0);
+    walker.setRoot(mode === SATP_SV39 ? 3 : mode === SATP_SV48 ? 4 : 0, csrs.satpLo, csrs.satpHi);
     walker.sum = (status & MSTATUS_SUM) !== 0;
     walker.mxr = (status & MSTATUS_MXR) !== 0;
     walker.updatesAD = this.options.ad === "hw" || (this.options.ad === "svadu" && csrs.adue);

@@ -4,7 +4,8 @@
 //   PTE   | N 63, PBMT 62:61, 60:54: must be 0 | PPN 53:10 | RSW 9:8 | D A G U X W R V |
 //
 // Addresses come as two 32-bit halves and page numbers are JS numbers (44 bits fit), so nothing here allocates. Results
-// are fields. The walker only reads page tables and sets A and D: what is cached is the TLB's matter.
+// are fields. The walker only reads page tables and sets A and D; of what it read it keeps only where the last tables of
+// 4 KiB leaves lie (the page-walk cache), until any fence or another satp. What else is cached is the TLB's matter.
 import { RAM_BASE, type Ram } from "../bus/ram.ts";
 import { PMP_R, PMP_W, type Pmp } from "../hart/pmp.ts";
 
@@ -20,6 +21,8 @@ export const SATP_BARE = 0, SATP_SV39 = 8, SATP_SV48 = 9;
 const PRIV_U = 0, PRIV_S = 1;
 const PPN_HIGH = 0x3fffff, RAM_PFN = RAM_BASE / 4096;
 const PPN_SCALE = 0x400000;
+/** Tables kept; a power of two. */
+const KEPT = 64;
 
 export class Walker {
   /** RAM, and how many pages it has. */
@@ -31,6 +34,8 @@ export class Walker {
   /** 3 for Sv39, 4 for Sv48, 0 for bare. */
   levels = 0;
   rootPpn = 0;
+  private satpLo = 0;
+  private satpHi = 0;
   sum = false;
   mxr = false;
   /** Whether the hart sets A and D itself; otherwise a missing bit is a page fault. */
@@ -44,14 +49,23 @@ export class Walker {
   /** Low word of the leaf as it is now in memory, A and D included. */
   pte = 0;
 
-  /** Walks done, and A or D bits set; for the statistics. */
+  /** Walks done, those that began at a kept table, and A or D bits set; for the statistics. */
   walks = 0;
+  shortWalks = 0;
   adUpdates = 0;
+
+  /** The page-walk cache: which 2 MiB (bits 21 to 52 of the address), and the frame of RAM with their table, -1 none. */
+  private readonly keptKey = new Int32Array(KEPT);
+  private readonly keptFrame = new Int32Array(KEPT).fill(-1);
+  private keepsAny = false;
+  private readonly keepsTables: boolean;
 
   /** Told of a store into a page table, which might be on a page with decoded code. */
   onPteStore: ((pa: number) => void) | null = null;
 
-  constructor(ram: Ram, pmp: Pmp) {
+  /** => keepsTables false: each walk begins at the root */
+  constructor(ram: Ram, pmp: Pmp, keepsTables = true) {
+    this.keepsTables = keepsTables;
     this.words = ram.i32;
     this.ramPages = ram.size / 4096;
     this.pmp = pmp;
@@ -61,6 +75,23 @@ export class Walker {
   canonical(hi: number): boolean {
     const above = this.levels === 4 ? hi >> 15 : hi >> 6;
     return above === 0 || above === -1;
+  }
+
+  /** Forgets where tables are: a fence of whatever kind, another satp, other PMP. */
+  forgetTables(): void {
+    if (!this.keepsAny) return;
+    this.keptFrame.fill(-1);
+    this.keepsAny = false;
+  }
+
+  /** Sets the tables to walk. => levels: 3 Sv39, 4 Sv48, 0 no paging; satp whole, as it says when the tables are others */
+  setRoot(levels: number, satpLo: number, satpHi: number): void {
+    if (this.satpLo === satpLo && this.satpHi === satpHi) return;
+    this.satpLo = satpLo;
+    this.satpHi = satpHi;
+    this.levels = levels;
+    this.rootPpn = (satpHi & 0xfff) * 4294967296 + (satpLo >>> 0);
+    this.forgetTables();
   }
 
   /**
@@ -82,13 +113,19 @@ export class Walker {
 
   /** One pass from the root. => as walk, or -1 when the leaf changed before its A or D could be set */
   private descend(lo: number, hi: number, access: number, priv: number): number {
-    const { pmp, words } = this;
-    let table = this.rootPpn;
-    for (let level = this.levels - 1; level >= 0; level--) {
-      const ptePa = table * 4096 + vpnAt(lo, hi, level) * 8, frame = table - RAM_PFN;
+    const { pmp, words } = this, key = (lo >>> 21) | (hi << 11), slot = key & (KEPT - 1), kept = this.keptKey[slot] === key ? this.keptFrame[slot]! : -1;
+    let table = this.rootPpn, level = this.levels - 1;
+    if (kept >= 0) {
+      this.shortWalks++;
+      table = kept + RAM_PFN;
+      level = 0;
+    }
+    for (; level >= 0; level--) {
+      const index = vpnAt(lo, hi, level), ptePa = table * 4096 + index * 8, frame = table - RAM_PFN;
       if (!(frame >= 0 && frame < this.ramPages)) return WALK_ACCESS_FAULT;
       if (!pmp.allows(ptePa, 8, PMP_R, PRIV_S)) return WALK_ACCESS_FAULT;
-      const at = ((frame << 10) + vpnAt(lo, hi, level) * 2) | 0, pteLo = words[at]!, pteHi = words[at + 1]!;
+      if (level === 0 && kept < 0 && this.keepsTables) this.keepTable(slot, key, frame);
+      const at = ((frame << 10) + index * 2) | 0, pteLo = words[at]!, pteHi = words[at + 1]!;
       if ((pteLo & PTE_V) === 0 || (pteHi >>> 22) !== 0) return WALK_PAGE_FAULT;
       const ppn = (pteHi & PPN_HIGH) * PPN_SCALE + (pteLo >>> 10);
       if ((pteLo & (PTE_R | PTE_W | PTE_X)) === 0) {
@@ -118,6 +155,12 @@ export class Walker {
       return WALK_OK;
     }
     return WALK_PAGE_FAULT;
+  }
+
+  private keepTable(slot: number, key: number, frame: number): void {
+    this.keptKey[slot] = key;
+    this.keptFrame[slot] = frame;
+    this.keepsAny = true;
   }
 
   /** Whether a leaf's rights, and U against privilege, SUM and MXR, allow the access. A and D are not looked at. */

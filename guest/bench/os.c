@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -120,6 +121,21 @@ static uint64_t faultanon(long n) {
   return sum >= (uint64_t)n;
 }
 
+/** Pages that are in memory and only not mapped: one fault each, without a new page. Stores, as Linux maps around a load. */
+static uint64_t faultresident(long n) {
+  char *p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  struct rusage before, after;
+  if (p == MAP_FAILED || madvise(p, PAGES * PAGE, MADV_RANDOM) != 0) die("mmap");
+  memset(p, 1, PAGES * PAGE);
+  getrusage(RUSAGE_SELF, &before);
+  for (long done = 0; done < n; done += PAGES) {
+    if (madvise(p, PAGES * PAGE, MADV_DONTNEED) != 0) die("madvise");
+    for (long i = 0; i < PAGES; i++) p[i * PAGE] = 2;
+  }
+  getrusage(RUSAGE_SELF, &after);
+  return after.ru_minflt - before.ru_minflt >= n;
+}
+
 static int scratch_file(long pages) {
   int fd = open("/tmp/os.bench", O_RDWR | O_CREAT | O_TRUNC, 0600);
   if (fd < 0) die("/tmp/os.bench");
@@ -202,8 +218,8 @@ static uint64_t nothing(long n) { return n > 0; }
 
 static const struct { const char *name; uint64_t (*run)(long); } operations[] = {
   { "true", nothing }, { "nullcall", nullcall }, { "forkexit", forkexit }, { "forkexec", forkexec }, { "pipebw", pipebw }, { "unixbw", unixbw },
-  { "pingpong", pingpong }, { "faultanon", faultanon }, { "faultfile", faultfile }, { "faultcow", faultcow }, { "filewrite", filewrite },
-  { "fileread", fileread }, { "shells", shells },
+  { "pingpong", pingpong }, { "faultanon", faultanon }, { "faultresident", faultresident }, { "faultfile", faultfile }, { "faultcow", faultcow },
+  { "filewrite", filewrite }, { "fileread", fileread }, { "shells", shells },
 };
 
 int main(int argc, char **argv) {

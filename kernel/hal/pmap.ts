@@ -236,8 +236,11 @@ export class PmapModule {
     }
     if (++pm.residentCount > pm.residentPeak) pm.residentPeak = pm.residentCount;
     if ((flags & PMAP_WIRED) !== 0) pm.wiredCount++;
-    i32[at] = ((RAM_PFN + pg) << 10) | leafBits(prot, flags, pm.isKernel) | (managed ? PTE_MANAGED : 0);
-    // A PTE that the hart may have seen as invalid needs no fence; one that was valid had its old form collected by unmap.
+    const pte = ((RAM_PFN + pg) << 10) | leafBits(prot, flags, pm.isKernel) | (managed ? PTE_MANAGED : 0);
+    i32[at] = pte;
+    // A PTE that the hart may have seen as invalid needs no fence, and is about to be used; one that was valid had its old
+    // form collected by unmap.
+    if (pm === this.active && (before & PTE_V) === 0 && (pte & PTE_A) !== 0) this.hal.machine.hart.leafEntered(va, pte);
     return 0;
   }
 
@@ -336,6 +339,17 @@ export class PmapModule {
     if (at < 0) return -1;
     const inside = this.leafLevel === 0 ? 0 : vpn & (this.leafLevel === 1 ? MEGA - 1 : GIGA - 1);
     return ((this.i32[at]! >>> 10) + inside) * PAGE_SIZE + (va - vpn * PAGE_SIZE);
+  }
+
+  /** Which of `npages` pages from va are mapped: bit i is page i. => npages at most 31 */
+  pmapMapped(pm: Pmap, va: number, npages: number): number {
+    const { i32 } = this, first = Math.floor(va / PAGE_SIZE);
+    let mapped = 0;
+    if (first >> 9 === pm.lastMega && (first & 511) + npages <= ENTRIES) {
+      const at = pm.lastTable * WORDS + (first & 511) * 2;
+      for (let i = 0; i < npages; i++) mapped |= (i32[at + 2 * i]! & PTE_V) << i;
+    } else for (let i = 0; i < npages; i++) if (this.leafAt(pm, first + i) >= 0) mapped |= 1 << i;
+    return mapped;
   }
 
   /** The leaf of va, or null. */

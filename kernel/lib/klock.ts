@@ -74,6 +74,8 @@ export class KRwLock {
   readers = 0;
   writer: KThread | null = null;
   private waitingWriters = 0;
+  /** Threads asleep on it, writers included. */
+  private waiting = 0;
   private readonly ctx: KContext;
   readonly name: string;
   constructor(ctx: KContext, name: string) {
@@ -97,7 +99,13 @@ export class KRwLock {
 
   /** Takes it shared; may sleep, so no simple lock is held. */
   *read(): KGen<void> {
-    while (!this.tryRead()) yield* this.ctx.sleep(this, this.name);
+    while (!this.tryRead()) yield* this.wait();
+  }
+
+  private *wait(): KGen<void> {
+    this.waiting++;
+    yield* this.ctx.sleep(this, this.name);
+    this.waiting--;
   }
 
   /** Takes it exclusively; may sleep, so no simple lock is held. */
@@ -105,7 +113,7 @@ export class KRwLock {
     KASSERT(this.writer !== this.ctx.cur, `${this.name} taken twice by ${this.ctx.cur.name}`);
     while (!this.tryWrite()) {
       this.waitingWriters++;
-      yield* this.ctx.sleep(this, this.name);
+      yield* this.wait();
       this.waitingWriters--;
     }
   }
@@ -119,7 +127,7 @@ export class KRwLock {
       KASSERT(this.readers > 0, "a lock is released that nobody holds");
       this.readers--;
     }
-    this.ctx.wakeup(this);
+    if (this.waiting > 0) this.ctx.wakeup(this);
   }
 
   /** Exclusive to shared without letting another writer in between. */

@@ -264,10 +264,10 @@ export function faultWindow(f: FaultInfo): void {
 
 /** Says which object pages of the window are wanted: those that no anon covers and that are not mapped yet. */
 export function clearWindow(f: FaultInfo): void {
-  const { pgs, amap, entry } = f, { pmap } = f.uvm;
-  for (let i = 0, va = f.startva; i < f.npages; i++, va += PAGE_SIZE) {
-    const unwanted = i !== f.centre && ((amap !== null && amap.anons[entry.slotOf(va)] !== 0) || pmap.pmapExtract(f.map.pmap, va) !== -1);
-    pgs[i] = unwanted ? PGO_DONTCARE : 0;
+  const { pgs, amap, npages } = f, first = f.entry.slotOf(f.startva), mapped = f.uvm.pmap.pmapMapped(f.map.pmap, f.startva, npages) & ~(1 << f.centre);
+  for (let i = 0; i < npages; i++) {
+    const covered = amap !== null && i !== f.centre && amap.anons[first + i] !== 0;
+    pgs[i] = covered || (mapped & (1 << i)) !== 0 ? PGO_DONTCARE : 0;
   }
 }
 
@@ -278,14 +278,11 @@ export function clearWindow(f: FaultInfo): void {
  * => map, amap locked; no anon locked
  */
 export function enterAnonNeighbours(f: FaultInfo): void {
-  const { pages, anons, pmap } = f.uvm, amap = f.amap!, first = f.entry.slotOf(f.startva);
+  const { pages, anons, pmap } = f.uvm, slots = f.amap!.anons, first = f.entry.slotOf(f.startva), mapped = pmap.pmapMapped(f.map.pmap, f.startva, f.npages);
   for (let i = 0; i < f.npages; i++) {
-    if (i === f.centre) continue;
-    const an = amap.anons[first + i]!;
-    if (an === 0) continue;
-    const va = f.startva + i * PAGE_SIZE;
-    if (pmap.pmapExtract(f.map.pmap, va) !== -1) continue;
-    const lock = anons.lockOf(an);
+    const an = (mapped & (1 << i)) !== 0 ? 0 : slots[first + i]!;
+    if (an === 0 || i === f.centre) continue;
+    const va = f.startva + i * PAGE_SIZE, lock = anons.lockOf(an);
     lock.enter();
     const pg = anons.page[an]!;
     if (pg !== 0 && (pages.flags[pg]! & PG_BUSY) === 0 && pages.loanCount[pg] === 0) {

@@ -5,7 +5,7 @@ import { maps } from "../../kernel/ddb/maps.ts";
 import { objects } from "../../kernel/ddb/objects.ts";
 import { page } from "../../kernel/ddb/page.ts";
 import { ps } from "../../kernel/ddb/ps.ts";
-import { KThread } from "../../kernel/lib/kthread.ts";
+import { KThread, type Sleep } from "../../kernel/lib/kthread.ts";
 import { Ddb, DdbError } from "../../tools/ddb/commands.ts";
 import { atRest } from "../helpers/sleepers.ts";
 import { assert, suite } from "../helpers/suite.ts";
@@ -74,7 +74,7 @@ test("locks of vnodes and maps are listed with holder and waiters", () => {
   assert.equal(locks(kernel), []);
   const { lock } = kernel.vfs.rootVnode, waiter = new KThread("waiter", true);
   assert.ok(lock.tryWrite());
-  kernel.ctx.enterSleep(waiter, { chan: lock, tag: "vnlock", interruptible: false, deadlineNs: Infinity });
+  kernel.ctx.enterSleep(waiter, lock.read().next().value as Sleep);
   assert.equal(locks(kernel), [{ lock: "vnode lock of /", kind: "exclusive", holder: "boot", waiters: ["waiter"] }].map((l) => ({ ...l, lock: locks(kernel)[0]!.lock })));
   assert.match(text("locks"), /^vnode lock of .* exclusive +boot +waiter$/m);
   lock.unlock();

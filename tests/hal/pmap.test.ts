@@ -380,8 +380,7 @@ test("T-PM-19: a PTE that changes between walk and A/D update is walked again, a
     if ((rights & 2) !== 0 && change) [change, change] = [null, change()!];
     return true;
   }
-  walker.levels = 3;
-  walker.rootPpn = 0x80000 + root;
+  walker.setRoot(3, 0x80000 + root, 8 << 28);
   ram.i32[at(root, 0)] = pfn(mid) | PTE_V;
   ram.i32[at(mid, 0)] = pfn(low) | PTE_V;
   const set = (pte: number): void => void (ram.i32[at(low, 5)] = pte), leaf = (): number => ram.i32[at(low, 5)]!, RWU = PTE_V | PTE_R | PTE_W | PTE_U;

@@ -1,5 +1,5 @@
 // The seam to a supervisor in TypeScript: what stops Hart.run, and what state it finds.
-import { Machine, STOP_BUDGET, STOP_INTERRUPT, STOP_TRAP } from "../../../emu/machine.ts";
+import { Machine, STOP_BUDGET, STOP_INTERRUPT, STOP_TRAP, type TlbMode } from "../../../emu/machine.ts";
 import * as csr from "../../../emu/hart/csrnum.ts";
 import { assemble } from "../../helpers/assembler.ts";
 import { assert, suite } from "../../helpers/suite.ts";
@@ -8,8 +8,8 @@ const test = suite("hosted");
 const ROOT = 0x100, CODE_VA = 0x10000, PTE_USER_CODE = 0xdf;
 
 /** User code in frame 1, mapped at CODE_VA. */
-function world(source: string) {
-  const m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true }), { hart, ram } = m;
+function world(source: string, tlb: TlbMode = "normal") {
+  const m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, tlb }), { hart, ram } = m;
   const pte = (frame: number, bits: number) => ((frame + 0x80000) << 10) | bits;
   ram.i32[ROOT * 1024] = pte(ROOT + 1, 1);
   ram.i32[(ROOT + 1) * 1024] = pte(ROOT + 2, 1);
@@ -54,6 +54,16 @@ test("a jump to nowhere is a fetch page fault at its target", () => {
   const { hart } = world("li t0, 0x5000\njr t0");
   assert.is(hart.run(10), STOP_TRAP);
   assert.equal([hart.cause, hart.tval, hart.pc, hart.instret], [12, 0x5000, 0x5000, 2]);
+});
+
+test("a leaf that the supervisor tells of is cached at once, with its rights; not by tiny and hostile TLBs", () => {
+  const V_R_U_A = 0x53, READ = "lui a1, 0x20\nld a0, 0(a1)\necall", WRITE = "lui a1, 0x20\nsd a0, 0(a1)\necall";
+  for (const [tlb, source, cause] of [["normal", READ, 8], ["normal", WRITE, 15], ["tiny", READ, 13], ["hostile", READ, 13]] as const) {
+    const { hart } = world(source, tlb);
+    hart.leafEntered(0x20000, (0x80003 << 10) | V_R_U_A);
+    assert.is(hart.run(10), STOP_TRAP);
+    assert.is(hart.cause, cause, `${tlb}: ${source}`);
+  }
 });
 
 test("an interrupt that the supervisor enabled stops before the next instruction, and again until it is served", () => {

@@ -59,6 +59,7 @@ test("reserved encodings fault: upper bits, pointers with A, D or U, a pointer a
   const root = probe.ptePa(probe.root, VA, 2), good = probe.pte(root);
   for (const bit of [A, D, U]) {
     probe.machine.ram.i32[(root - 0x8000_0000) / 4] = good | bit;
+    probe.machine.hart.fenceAll();
     assert.is(probe.load(VA), LOAD_PAGE, `pointer with ${bit}`);
   }
   probe.machine.ram.i32[(root - 0x8000_0000) / 4] = good | G;

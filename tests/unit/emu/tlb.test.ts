@@ -1,5 +1,6 @@
 // The TLB caches: what a missing fence shows, and what each fence drops, in all three modes.
 import { A, D, G, LOAD_PAGE, MmuProbe, PRIV_U, R, STORE_PAGE, U, V, W, X } from "../../helpers/mmuprobe.ts";
+import { PMPADDR0 } from "../../../emu/machine.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
 const test = suite("tlb");
@@ -119,6 +120,41 @@ test("hostile: an entry survives pages that share its slot, and contexts beyond 
   assert.is(probe.load(VA), 0);
   probe.machine.hart.fenceAll();
   assert.is(probe.load(VA), LOAD_PAGE);
+});
+
+test("where a table lies is kept until a fence of any kind, another satp, or other PMP", () => {
+  const probe = new MmuProbe(), { machine } = probe, { hart, ram } = machine, root = probe.ptePa(probe.root, VA, 2), at = (root - 0x8000_0000) / 4;
+  const walked = (): number => hart.mmu.walker.shortWalks;
+  for (let i = 0; i < 8; i++) probe.map(VA + i * 4096, DATA, RWAD);
+  const pointer = ram.i32[at]!;
+  let page = 0;
+  const next = (): number => probe.load(VA + page++ * 4096);
+  assert.is(next(), 0);
+  const before = walked();
+  assert.is(next(), 0);
+  assert.is(walked(), before + 1, "the second walk begins at the table");
+  ram.i32[at] = 0;
+  assert.is(next(), 0, "without a fence the old table is used");
+  for (const [what, forget] of [
+    ["another page's fence", () => hart.fenceVa(0x1000_0000, -1)], ["another ASID's fence", () => hart.fenceAsid(77)], ["a full fence", () => hart.fenceAll()],
+    ["another satp", () => { probe.setSatp(1); probe.setSatp(0); }], ["PMP", () => { hart.writeCsr(PMPADDR0, 0n); hart.writeCsr(PMPADDR0, (1n << 54n) - 1n); }],
+  ] as const) {
+    ram.i32[at] = pointer;
+    assert.is(probe.load(VA + 4 * 4096), 0);
+    ram.i32[at] = 0;
+    forget();
+    assert.is(probe.load(VA + 5 * 4096), LOAD_PAGE, what);
+    hart.fenceAll();
+  }
+});
+
+test("tiny and hostile: each walk begins at the root", () => {
+  for (const tlb of ["tiny", "hostile"] as const) {
+    const probe = new MmuProbe({ tlb });
+    for (let i = 0; i < 8; i++) probe.map(VA + i * 4096, DATA, RWAD);
+    for (let i = 0; i < 8; i++) assert.is(probe.load(VA + i * 4096), 0);
+    assert.is(probe.machine.hart.mmu.walker.shortWalks, 0);
+  }
 });
 
 test("tiny: the fifth page puts out the first", () => {
