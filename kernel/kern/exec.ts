@@ -4,7 +4,7 @@
 //                                                      ║ point of no return: an error after it kills the process
 //
 // User addresses:  0x10000 static | 0x2a_aaaa_a000 PIE, break | … mmap, downward | room | stack, grows down | sigcode | end
-import { EAGAIN, E2BIG, EACCES, EFAULT, EINVAL, ELOOP, ENOEXEC, ENOMEM, ETXTBSY } from "../lib/errno.ts";
+import { EAGAIN, E2BIG, EACCES, EFAULT, EINTR, EINVAL, ELOOP, ENOEXEC, ENOMEM, ETXTBSY } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { uaoCreate } from "../uvm/aobj.ts";
@@ -24,10 +24,11 @@ import {
 } from "./execstack.ts";
 import { exitProcess, killOthers, releaseVfork } from "./exit.ts";
 import { isOverNproc } from "./fork.ts";
+import { futexExit } from "./futexexit.ts";
 import { dropTimers } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import type { Cred } from "./cred.ts";
-import { type Process, setText, type Thread } from "./proc.ts";
+import { AST_EXIT, type Process, setText, type Thread } from "./proc.ts";
 import { NO_RSEQ } from "./rseq.ts";
 import { RLIMIT_AS, RLIMIT_STACK } from "./rlimit.ts";
 import { setReg, SIGCODE, SIGCODE_VA } from "./sigframe.ts";
@@ -171,10 +172,14 @@ function* loadImages(k: Kern, p: Process, v: Vnode, head: Uint8Array, path: stri
 
 function* replace(k: Kern, t: Thread, r: ExecRequest, prog: Program): KGen<number> {
   const p = t.proc;
+  // Another thread was faster with its own exec or exit: this one ends before it is in user mode again.
+  if ((t.ast & AST_EXIT) !== 0) return -EINTR;
   if (p.threads.length > 1) {
     killOthers(k, t);
     while (p.threads.length > 1) yield* k.ctx.sleep(p.threads, "execthreads");
   }
+  yield* futexExit(k, t);
+  if (t.tid !== p.pid) becomeFirst(k, t);
   if (k.sched.loaded === t) k.sched.unload();
   p.usage.maxRssPages = Math.max(p.usage.maxRssPages, p.vmspace.map.pmap.residentPeak);
   const vm = yield* uvmspaceExec(p.vmspace);
@@ -190,6 +195,13 @@ function* replace(k: Kern, t: Thread, r: ExecRequest, prog: Program): KGen<numbe
   }
   yield* resetProcess(k, t, prog, cred);
   return 0;
+}
+
+/** The only thread left is the process's first, whichever it was. */
+function becomeFirst(k: Kern, t: Thread): void {
+  k.threads.delete(t.tid);
+  t.rename(t.proc.pid);
+  k.threads.set(t.tid, t);
 }
 
 function* build(k: Kern, t: Thread, r: ExecRequest, prog: Program, vm: Vmspace, cred: Cred): KGen<number> {
@@ -294,8 +306,6 @@ function* resetProcess(k: Kern, t: Thread, prog: Program, cred: Cred): KGen<void
   actions.resetForExec();
   p.actions = actions;
   t.altStack = new AltStack();
-  t.clearTid = 0;
-  t.robustList = 0;
   t.rseq = NO_RSEQ;
   dropTimers(p, true);
   p.comm = prog.path.slice(prog.path.lastIndexOf("/") + 1).slice(0, 15);

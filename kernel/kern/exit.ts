@@ -2,14 +2,15 @@
 //
 //   exit_group or a fatal signal ─► isExiting, every other thread told to go ─► the last one out takes the process down:
 //   descriptors, directories, address space ─► children to init ─► zombie ─► SIGCHLD ─► reaped by wait (wait.ts)
+import { EINTR } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { uvmspaceFree } from "../uvm/vmspace.ts";
-import { futexWakeAt } from "./futex.ts";
+import { futexExit } from "./futexexit.ts";
 import type { Kern } from "./kern.ts";
 import { leavePgrp, type Pgrp } from "./pgrp.ts";
 import { AST_EXIT, PS_DEAD, PS_STOPPED, PS_ZOMBIE, type Process, setText, type Thread } from "./proc.ts";
 import { CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP, SI_KERNEL } from "./sigset.ts";
-import { pgsignal, psignal } from "./signal.ts";
+import { pgsignal, psignal, retarget } from "./signal.ts";
 import { dropTimers } from "./itimer.ts";
 
 /** exit_group, or death by a signal. `status` is wait's status word. => the calling thread is dead afterwards */
@@ -28,31 +29,36 @@ export function killOthers(k: Kern, t: Thread): void {
   for (const o of t.proc.threads) {
     if (o === t) continue;
     o.ast |= AST_EXIT;
-    k.ctx.interrupt(o);
+    interruptToDie(k, o);
     k.ctx.wakeup(t.proc.actions);
   }
 }
 
-/** One thread ends; the last takes the process with it. */
+/** The sleep of vfork, which nothing but the child or death ends. */
+export const VFORK_SLEEP = "vfork";
+
+/** A thread is to die: sleeps that a signal ends do end, and vfork's. */
+export function interruptToDie(k: Kern, t: Thread): void {
+  if (t.sleep?.tag === VFORK_SLEEP) k.ctx.abortSleep(t, -EINTR);
+  else k.ctx.interrupt(t);
+}
+
+/** One thread ends; the last takes the process with it. The process's status is its first thread's, whoever is the last. */
 export function* exitThread(k: Kern, t: Thread, status: number): KGen<void> {
   const p = t.proc;
-  if (t.clearTid !== 0 && p.threads.length > 1) {
-    const { map } = p.vmspace;
-    if (k.uvm.user.store32(map.pmap, t.clearTid, 0)) futexWakeAt(k, p, t.clearTid, 1);
-  }
+  yield* futexExit(k, t);
   if (k.sched.loaded === t) k.sched.unload();
   t.isDead = true;
   t.ast = 0;
   p.threads.splice(p.threads.indexOf(t), 1);
   k.threads.delete(t.tid);
+  if (t.tid === p.pid && !p.isExiting) p.exitStatus = status;
   if (p.threads.length > 0) {
     k.ctx.wakeup(p.threads);
+    retarget(k, p);
     return;
   }
-  if (!p.isExiting) {
-    p.isExiting = true;
-    p.exitStatus = status;
-  }
+  p.isExiting = true;
   yield* takeDown(k, p);
 }
 

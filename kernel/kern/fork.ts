@@ -4,6 +4,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { copyout } from "../uvm/uio.ts";
 import { uvmspaceFork, type Vmspace } from "../uvm/vmspace.ts";
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "./caps.ts";
+import { VFORK_SLEEP } from "./exit.ts";
 import { armCpuLimit } from "./itimer.ts";
 import type { Kern } from "./kern.ts";
 import { Process, Thread, AST_EXIT } from "./proc.ts";
@@ -47,8 +48,8 @@ export function* clone(k: Kern, t: Thread, c: CloneRequest): KGen<number> {
   if (has(CLONE_VFORK) && p !== t.proc) p.vforkParent = t;
   k.sched.setRunnable(child);
   while (p.vforkParent === t && p !== t.proc) {
-    yield* k.ctx.sleep(p, "vfork", { interruptible: false });
-    if (t.pending.set.has(SIGKILL)) break;
+    if ((t.ast & AST_EXIT) !== 0 || t.pending.set.has(SIGKILL) || t.proc.pending.set.has(SIGKILL)) p.vforkParent = null;
+    else yield* k.ctx.sleep(p, VFORK_SLEEP);
   }
   return tid;
 }

@@ -1,6 +1,6 @@
 // Futexes: sleep while a word of user memory holds a value; wake by address. Private ones are named by process and address,
 // shared ones by the object below and the offset in it, which for anonymous shared memory is the aobj.
-import { EAGAIN, EFAULT, ETIMEDOUT } from "../lib/errno.ts";
+import { EAGAIN, EFAULT, EINTR, ENOSYS, ETIMEDOUT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { copyFault } from "../uvm/uio.ts";
 import type { Kern } from "./kern.ts";
@@ -9,6 +9,23 @@ import type { Process, Thread } from "./proc.ts";
 /** Threads that wait on one word, in order. */
 export class FutexQueue {
   readonly waiters: FutexWaiter[] = [];
+  private readonly table: Map<number, FutexQueue>;
+  private readonly at: number;
+  constructor(table: Map<number, FutexQueue>, at: number) {
+    this.table = table;
+    this.at = at;
+    table.set(at, this);
+  }
+
+  remove(w: FutexWaiter): void {
+    this.waiters.splice(this.waiters.indexOf(w), 1);
+    this.dropEmpty();
+  }
+
+  /** A word that nobody waits on is not remembered. */
+  dropEmpty(): void {
+    if (this.waiters.length === 0) this.table.delete(this.at);
+  }
 }
 
 interface FutexWaiter {
@@ -28,9 +45,7 @@ function queueOf(k: Kern, p: Process, va: number, make: boolean): FutexQueue | n
   const { owner, at } = keyOf(p, va);
   let table = k.futexes.get(owner);
   if (!table) k.futexes.set(owner, (table = new Map()));
-  let q = table.get(at) ?? null;
-  if (!q && make) table.set(at, (q = new FutexQueue()));
-  return q;
+  return table.get(at) ?? (make ? new FutexQueue(table, at) : null);
 }
 
 /** Wakes up to n. => how many */
@@ -42,7 +57,7 @@ export function futexWakeAt(k: Kern, p: Process, va: number, n: number, bits = -
     if (woken >= n) break;
     if ((w.bits & bits) === 0) continue;
     w.isWoken = true;
-    q.waiters.splice(q.waiters.indexOf(w), 1);
+    q.remove(w);
     k.ctx.wakeup(w);
     woken++;
   }
@@ -56,22 +71,49 @@ export function futexRequeue(k: Kern, p: Process, va: number, n: number, to: num
   const dest = queueOf(k, p, to, true)!, moved = from.waiters.splice(0, max);
   for (const w of moved) w.queue = dest;
   dest.waiters.push(...moved);
+  from.dropEmpty();
+  dest.dropEmpty();
   return woken + moved.length;
+}
+
+/** A word of user memory. => whether it is in `user.word` now */
+function* loadWord(k: Kern, p: Process, va: number): KGen<boolean> {
+  const { map } = p.vmspace;
+  while (!k.uvm.user.load32(map.pmap, va)) if ((yield* copyFault(k.uvm, map)) < 0) return false;
+  return true;
+}
+
+const OP_SET = 0, OP_ADD = 1, OP_OR = 2, OP_ANDN = 3, OP_XOR = 4, OP_SHIFTED = 8;
+
+/** FUTEX_WAKE_OP: changes the word at `to`, wakes up to n at `va`, and up to `max` at `to` if the old word compares. => how many; -EFAULT; -ENOSYS */
+export function* futexWakeOp(k: Kern, p: Process, va: number, n: number, r: { to: number; max: number; code: number }): KGen<number> {
+  const { code, to } = r, op = (code >>> 28) & 7, compare = (code >>> 24) & 15, than = (code << 20) >> 20, { map } = p.vmspace;
+  const arg = ((code >>> 28) & OP_SHIFTED) !== 0 ? 1 << ((code >> 12) & 31) : (code << 8) >> 20;
+  if (op > OP_XOR || compare > 5) return -ENOSYS;
+  for (;;) {
+    if (!(yield* loadWord(k, p, to))) return -EFAULT;
+    const old = k.uvm.user.word, neu = op === OP_SET ? arg : op === OP_ADD ? old + arg : op === OP_OR ? old | arg : op === OP_ANDN ? old & ~arg : old ^ arg;
+    if (!k.uvm.user.store32(map.pmap, to, neu | 0)) {
+      if ((yield* copyFault(k.uvm, map)) < 0) return -EFAULT;
+      continue;
+    }
+    const holds = [old === than, old !== than, old < than, old <= than, old > than, old >= than][compare]!;
+    return futexWakeAt(k, p, va, n) + (holds ? futexWakeAt(k, p, to, r.max) : 0);
+  }
 }
 
 /** FUTEX_WAIT. => 0; -EAGAIN the word differs; -ETIMEDOUT; -EINTR; -EFAULT */
 export function* futexWait(k: Kern, t: Thread, va: number, value: number, timeoutNs: number, bits = -1): KGen<number> {
-  const p = t.proc, { map } = p.vmspace, { user } = k.uvm;
-  while (!user.load32(map.pmap, va)) if ((yield* copyFault(k.uvm, map)) < 0) return -EFAULT;
-  if (user.word !== (value | 0)) return -EAGAIN;
+  const p = t.proc, deadline = k.now() + timeoutNs;
+  if (!(yield* loadWord(k, p, va))) return -EFAULT;
+  if (k.uvm.user.word !== (value | 0)) return -EAGAIN;
+  if (timeoutNs <= 0) return -ETIMEDOUT;
   const q = queueOf(k, p, va, true)!, w: FutexWaiter = { bits, isWoken: false, queue: q };
   q.waiters.push(w);
-  if (timeoutNs <= 0) {
-    q.waiters.splice(q.waiters.indexOf(w), 1);
-    return -ETIMEDOUT;
-  }
   const err = yield* k.ctx.sleep(w, "futex", { interruptible: true, timeoutNs });
   if (w.isWoken) return 0;
-  w.queue.waiters.splice(w.queue.waiters.indexOf(w), 1);
+  w.queue.remove(w);
+  // With a time limit as on Linux: no handler ran, and the wait goes on to the same moment; or EINTR, SA_RESTART or not.
+  if (err === -EINTR && deadline !== Infinity) t.restartDeadline = deadline;
   return err;
 }

@@ -142,8 +142,11 @@ export class Process {
   }
 }
 
+const threadName = (p: Process, tid: number): string => `pid ${p.pid}${tid === p.pid ? "" : `/${tid}`}`;
+
 export class Thread extends KThread {
-  readonly tid: number;
+  /** Changes once: when another thread than the first execs, it becomes the first. */
+  tid: number;
   readonly proc: Process;
   /** Integer registers: r at [2r] low, [2r+1] high. The hart's array while loaded. */
   x: Int32Array;
@@ -182,12 +185,18 @@ export class Thread extends KThread {
   usedNs = 0;
 
   constructor(tid: number, proc: Process) {
-    super(`pid ${proc.pid}${tid === proc.pid ? "" : `/${tid}`}`, false);
+    super(threadName(proc, tid), false);
     this.tid = tid;
     this.proc = proc;
     this.x = this.savedX;
     this.f = this.savedF;
     proc.threads.push(this);
+  }
+
+  /** Another tid; k.threads is the caller's. */
+  rename(tid: number): void {
+    this.tid = tid;
+    this.name = threadName(this.proc, tid);
   }
 }
 

@@ -4,7 +4,7 @@
 //   userAst (before user mode) ─► ignore | stop | end the process | a frame on the user's stack (sigframe.ts)
 import { EAGAIN, EINTR } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { exitProcess, exitThread } from "./exit.ts";
+import { exitProcess, exitThread, interruptToDie } from "./exit.ts";
 import type { Kern } from "./kern.ts";
 import type { Pgrp } from "./pgrp.ts";
 import { AST_EXIT, AST_RSEQ, AST_SIGNAL, PS_ALIVE, PS_STOPPED, type Process, type Thread } from "./proc.ts";
@@ -60,8 +60,22 @@ function postToProcess(k: Kern, p: Process, info: SigInfo): void {
     return;
   }
   if (blockedByAll) return;
-  const t = p.threads.find((x) => x.waitSet?.has(info.sig)) ?? p.threads.find((x) => !x.sigmask.has(info.sig));
+  const t = takerOf(p, info.sig);
   if (t) notify(k, t, false);
+}
+
+/** The thread that is to take a signal of its process. */
+function takerOf(p: Process, sig: number): Thread | undefined {
+  return p.threads.find((x) => x.waitSet?.has(sig)) ?? p.threads.find((x) => !x.sigmask.has(sig));
+}
+
+/** The process's signals that wait go to threads that let them through: who was to take them blocks them now, or ended. */
+export function retarget(k: Kern, p: Process): void {
+  if (p.isExiting) return;
+  for (const { sig } of p.pending.infos) {
+    const t = takerOf(p, sig);
+    if (t && (t.ast & AST_SIGNAL) === 0) notify(k, t, false);
+  }
 }
 
 /** Sends a signal to one thread. => as psignal */
@@ -98,7 +112,8 @@ export function trapSignal(k: Kern, t: Thread, info: SigInfo): void {
 function notify(k: Kern, t: Thread, isKill: boolean): void {
   t.ast |= AST_SIGNAL;
   if (isKill && t.proc.state === PS_STOPPED) continueProcess(k, t.proc, false);
-  k.ctx.interrupt(t);
+  if (isKill) interruptToDie(k, t);
+  else k.ctx.interrupt(t);
 }
 
 /** SIGCONT continues and undoes stops that are pending; stops undo a pending SIGCONT. */
@@ -173,6 +188,7 @@ export function* userAst(k: Kern, t: Thread): KGen<void> {
     delivered ||= r;
   }
   t.ast &= ~AST_SIGNAL;
+  if (p.threads.length > 1 && p.pending.infos.length > 0) retarget(k, p);
   if (delivered) return;
   resumeCall(k, t);
   if (t.savedMask) {

@@ -105,7 +105,8 @@ function traceArg(kind: string, lo: number, hi: number): string {
 function finishSyscall(t: Thread, e: SyscallEntry, r: number): void {
   if (r === NO_RETURN) return;
   if (r === -EINTR && e.restart !== RESTART_NEVER && t.ast !== 0) {
-    t.pendingRestart = e.restart;
+    // A wait to a moment (a futex's with a time limit) goes on only when no handler ran.
+    t.pendingRestart = Number.isNaN(t.restartDeadline) ? e.restart : RESTART_NOHAND;
     t.ast |= AST_SIGNAL;
     return;
   }

@@ -37,7 +37,7 @@ export class KThread {
   coroutine: Generator<Sleep, unknown, void> | null = null;
   /** May dip into the page reserve (uvm-spec 3.16): kernel threads yes, user threads no. */
   readonly isKernel: boolean;
-  readonly name: string;
+  name: string;
   constructor(name: string, isKernel: boolean) {
     this.name = name;
     this.isKernel = isKernel;

@@ -3,7 +3,7 @@ import { EFAULT, EINVAL, ENODEV, ENOENT, ENOSYS, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { toBytes } from "../uvm/uio.ts";
 import { CAP_SYS_BOOT } from "../kern/caps.ts";
-import { futexRequeue, futexWait, futexWakeAt } from "../kern/futex.ts";
+import { futexRequeue, futexWait, futexWakeAt, futexWakeOp } from "../kern/futex.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
@@ -55,6 +55,7 @@ function* futexTimeout(k: Kern, t: Thread, isAbsolute: boolean, isReal: boolean)
   if (typeof d === "number") return d;
   const ns = timespecAt(d, 0);
   if (ns < 0) return ns;
+  if (!Number.isNaN(t.restartDeadline)) return Math.max(0, t.restartDeadline - k.now());
   return isAbsolute ? Math.max(0, ns - (isReal ? k.epochSec * NS : 0) - k.now()) : ns;
 }
 
@@ -77,7 +78,7 @@ function* futex(k: Kern, t: Thread): KGen<number> {
       return futexRequeue(k, p, va, val, argUOf(t, 4), intOf(t, 3));
     }
     case FUTEX_REQUEUE: return futexRequeue(k, p, va, val, argUOf(t, 4), intOf(t, 3));
-    case FUTEX_WAKE_OP: return -ENOSYS;
+    case FUTEX_WAKE_OP: return argUOf(t, 4) % 4 !== 0 ? -EINVAL : yield* futexWakeOp(k, p, va, val, { to: argUOf(t, 4), max: intOf(t, 3), code: intOf(t, 5) });
     default: return -ENOSYS;
   }
 }

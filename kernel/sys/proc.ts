@@ -5,6 +5,7 @@ import { CAP_LAST, CAP_SETGID, CAP_SETPCAP, CAP_SETUID } from "../kern/caps.ts";
 import { execve } from "../kern/exec.ts";
 import { exitProcess, exitThread } from "../kern/exit.ts";
 import { clone, type CloneRequest } from "../kern/fork.ts";
+import { ROBUST_HEAD_BYTES } from "../kern/futexexit.ts";
 import type { Kern } from "../kern/kern.ts";
 import { enterPgrp, Pgrp, Session } from "../kern/pgrp.ts";
 import { type Process, type Thread, Usage } from "../kern/proc.ts";
@@ -256,6 +257,18 @@ function* prctl(k: Kern, t: Thread): KGen<number> {
   }
 }
 
+/** Another's list tells where its locks are: for who may control it. */
+function* getRobustList(k: Kern, t: Thread): KGen<number> {
+  const of = intOf(t, 0) === 0 ? t : k.threads.get(intOf(t, 0));
+  if (!of) return -ESRCH;
+  if (of.proc !== t.proc && !t.proc.cred.maySignal(of.proc.cred)) return -EPERM;
+  const pair = new DataView(new ArrayBuffer(16));
+  put64(pair, 0, of.robustList);
+  put64(pair, 8, ROBUST_HEAD_BYTES);
+  const err = yield* putBytes(k, t, argUOf(t, 2), new Uint8Array(pair.buffer, 8));
+  return err < 0 ? err : yield* putBytes(k, t, argUOf(t, 1), new Uint8Array(pair.buffer, 0, 8));
+}
+
 export const PROC_CALLS: readonly Row[] = [
   slow(220, "clone", "xxxxx", cloneCall), slow(435, "clone3", "xu", clone3), slow(221, "execve", "xxx", (k, t) => execCall(k, t, 0, AT_FDCWD, 0)),
   slow(281, "execveat", "dxxxx", (k, t) => execCall(k, t, 1, intOf(t, 0), intOf(t, 4))), slow(93, "exit", "d", exit), slow(94, "exit_group", "d", exitGroup),
@@ -284,9 +297,11 @@ export const PROC_CALLS: readonly Row[] = [
     return t.tid;
   }),
   fast(99, "set_robust_list", "xu", (_k, t) => {
+    if (argUOf(t, 1) !== ROBUST_HEAD_BYTES) return -EINVAL;
     t.robustList = argUOf(t, 0);
-    return argUOf(t, 1) === 24 ? 0 : -EINVAL;
+    return 0;
   }),
+  slow(100, "get_robust_list", "dxx", getRobustList),
   slow(293, "rseq", "xudx", (k, t) => rseqRegister(k, t, argUOf(t, 0), intOf(t, 1) >>> 0, intOf(t, 2), intOf(t, 3))),
   fast(92, "personality", "x", (_k, t) => {
     const old = t.proc.personality, neu = intOf(t, 0);
