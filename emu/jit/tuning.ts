@@ -20,7 +20,7 @@ export interface Tuning {
   readonly drop: number;
 }
 
-export const STANDARD: Tuning = { hot: 3000, whole: 128, fold: 3, caches: 1, groups: 1, passes: 20, steps: 0, drop: 0 };
+export const STANDARD: Tuning = { hot: 30000, whole: 128, fold: 3, caches: 1, groups: 1, passes: 20, steps: 0, drop: 0 };
 
 /** Reads "hot=300,fold=0". => throws an Error that names the setting */
 export function parseTuning(text: string): Partial<Tuning> {
