@@ -43,6 +43,8 @@ export class VirtualClock {
   skippedNs = 0;
   /** Of them, those in which the hart was at work all the same: the host was slower than nsPerInsn says. */
   lateNs = 0;
+  /** The host's own clock in ns, where this one follows it; else null. Only to tell apart what took the time: nothing is timed by it. */
+  hostNs: (() => number) | null = null;
   /** Armed alarms, earliest first; equal times in the order they were set, so that a run repeats exactly. */
   private readonly armed: Alarm[] = [];
   /** Called when an alarm became the earliest: whoever runs the hart must cut its slice short. */

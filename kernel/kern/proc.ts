@@ -26,7 +26,7 @@ export const AST_SIGNAL = 1, AST_EXIT = 2, AST_STOP = 4, AST_RSEQ = 8;
 /** Registers by their ABI names: index into Thread.x is 2 * n. */
 export const REG_RA = 1, REG_SP = 2, REG_TP = 4, REG_A0 = 10, REG_A1 = 11, REG_A2 = 12, REG_A7 = 17;
 
-/** Times a process used, in ns. The kernel's own code takes no time of the clock: sysNs stays 0. */
+/** Times a process used, in ns; what of it is the kernel's, and when none is, systime.ts says. */
 export class Usage {
   userNs = 0;
   sysNs = 0;
@@ -181,8 +181,9 @@ export class Thread extends KThread {
   isQueued = false;
   isDead = false;
   sched = new SchedParams();
-  /** CPU time. */
+  /** CPU time, and the kernel's part of it. */
   usedNs = 0;
+  sysNs = 0;
 
   constructor(tid: number, proc: Process) {
     super(threadName(proc, tid), false);

@@ -253,7 +253,8 @@ function meminfo(k: Kern): string {
 }
 
 function systemStat(k: Kern): string {
-  const { clock } = k.hal.machine, idle = ticks(clock.idleNs), user = ticks(clock.busyNs), cpu = `${user} 0 0 ${idle} 0 0 0 0 0 0`;
+  k.sched.charge();
+  const { clock } = k.hal.machine, { totalNs } = k.sched.system, cpu = `${ticks(clock.busyNs - totalNs)} 0 ${ticks(totalNs)} ${ticks(clock.idleNs)} 0 0 0 0 0 0`;
   const counts = `intr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.epochSec}\nprocesses ${k.forks + 1}\n`;
   return `cpu  ${cpu}\ncpu0 ${cpu}\n${counts}procs_running ${k.sched.queueLength + 1}\nprocs_blocked 0\n`;
 }

@@ -92,7 +92,7 @@ export function procStat(k: Kern, p: Process, only: Thread | null): string {
   const ttyNr = tty ? ((tty as { rdev?: number }).rdev ?? 0) : 0, priority = t && t.sched.rtPriority > 0 ? -1 - t.sched.rtPriority : 20 + (t?.sched.nice ?? 0);
   const rssLimit = p.limits.get(RLIMIT_RSS), pending = only ? only.pending.set : p.pending.set;
   const f = [only?.tid ?? p.pid, `(${p.comm})`, stateOf(k, p, t), p.parent?.pid ?? 0, pgid, session.sid, ttyNr, tty?.foreground?.pgid ?? -1, 0,
-    u.minorFaults, c.minorFaults, u.majorFaults, c.majorFaults, ticks(only ? only.usedNs : u.userNs), only ? 0 : ticks(u.sysNs), ticks(c.userNs), ticks(c.sysNs),
+    u.minorFaults, c.minorFaults, u.majorFaults, c.majorFaults, ticks(only ? only.usedNs - only.sysNs : u.userNs), ticks((only ?? u).sysNs), ticks(c.userNs), ticks(c.sysNs),
     priority, t?.sched.nice ?? 0, p.threads.length, 0, ticks(p.startNs), s.size, s.rss / PAGE, rssLimit === Infinity ? "18446744073709551615" : rssLimit,
     s.codeStart, s.codeEnd, p.isZombie ? 0 : p.vmspace.stackTop, 0, 0, first31(pending), first31(t?.sigmask), first31(ignored), first31(caught), t?.sleep ? 1 : 0, 0, 0,
     p.exitSignal, 0, t?.sched.rtPriority ?? 0, t?.sched.policy ?? SCHED_OTHER, 0, 0, 0, s.dataStart, s.dataEnd, p.isZombie ? 0 : p.vmspace.brkBase,

@@ -12,6 +12,7 @@ import { Callout } from "./callout.ts";
 import type { Kern } from "./kern.ts";
 import { AST_RSEQ, Thread } from "./proc.ts";
 import { userAst } from "./signal.ts";
+import { SystemTime } from "./systime.ts";
 import { trapDispatch } from "./trap.ts";
 
 /** hart.run's answers (emu/hart/hart.ts). */
@@ -28,6 +29,7 @@ export class Scheduler implements Runnable {
   loaded: Thread | null = null;
   /** The clock's busyNs up to which `loaded` was charged. */
   private chargedTo = 0;
+  readonly system: SystemTime;
   /** Deadlines of sleeps. */
   private readonly timeouts = new Map<KThread, Callout>();
   /** An alarm or callout came earlier: recompute the budget. */
@@ -41,6 +43,7 @@ export class Scheduler implements Runnable {
       this.isStale = true;
     };
     const { clock } = k.hal.machine, before = clock.onEarlier;
+    this.system = new SystemTime(clock);
     clock.onEarlier = () => {
       this.isStale = true;
       before?.();
@@ -143,6 +146,7 @@ export class Scheduler implements Runnable {
     const { hart } = this.k.hal.machine;
     if (this.loaded !== t) {
       this.unload();
+      this.charge();
       hart.x.set(t.savedX);
       hart.f.set(t.savedF);
       hart.pc = t.savedPc;
@@ -151,7 +155,6 @@ export class Scheduler implements Runnable {
       t.x = hart.x;
       t.f = hart.f;
       this.loaded = t;
-      this.chargedTo = this.k.hal.machine.clock.busyNs;
       this.k.contextSwitches++;
     }
     this.k.hal.pmap.pmapActivate(t.proc.vmspace.map.pmap);
@@ -159,12 +162,14 @@ export class Scheduler implements Runnable {
 
   /** Adds the time since the last call to the loaded thread's. What the host was late by is charged to whoever ran then. */
   charge(): void {
-    const t = this.loaded, { busyNs } = this.k.hal.machine.clock;
-    if (t) {
-      t.usedNs += busyNs - this.chargedTo;
-      t.proc.usage.userNs += busyNs - this.chargedTo;
-    }
+    const t = this.loaded, { busyNs } = this.k.hal.machine.clock, ns = busyNs - this.chargedTo, sys = this.system.share(ns);
     this.chargedTo = busyNs;
+    if (!t) return;
+    t.usedNs += ns;
+    t.sysNs += sys;
+    t.proc.usage.userNs += ns - sys;
+    t.proc.usage.sysNs += sys;
+    this.system.totalNs += sys;
   }
 
   /** A timer on CPU time was set: what is left of the slice may be too much. */
@@ -186,6 +191,9 @@ export class Scheduler implements Runnable {
   /** Runs the machine for about `maxInsns` instructions. => "idle": nobody can run, and nothing will happen before `skipLimitNs` */
   run(maxInsns: number, skipLimitNs = Infinity): RunResult {
     const { k } = this, { machine } = k.hal, stopAt = machine.hart.instret + maxInsns;
+    // The clock knows now what the last run took.
+    this.charge();
+    this.system.forget();
     for (;;) {
       if (machine.halted || k.haltStatus !== null) return "halted";
       this.events();
@@ -237,7 +245,8 @@ export class Scheduler implements Runnable {
   }
 
   private advance(t: KThread): boolean {
-    const g = t.coroutine ?? panic(`${t.name} has no kernel code to run`), r = g.next();
+    const g = t.coroutine ?? panic(`${t.name} has no kernel code to run`), since = t.isKernel ? 0 : this.system.begins(), r = g.next();
+    this.system.ran(since);
     if (r.done) {
       if (t.topLock !== null) panic(`${t.name} leaves the kernel with ${t.topLock.name} held`);
       t.coroutine = null;
@@ -297,7 +306,8 @@ export class Scheduler implements Runnable {
       }
       const stop = hart.run(budget);
       if (stop === STOP_TRAP) {
-        if (!trapDispatch(k, t) || t.isDead) return;
+        const goesOn = this.system.isSample ? this.system.sample(() => trapDispatch(k, t)) : trapDispatch(k, t);
+        if (!goesOn || t.isDead) return;
         if (this.loaded !== t) this.load(t);
       } else if (stop === STOP_INTERRUPT) k.hal.serviceInterrupts();
       else if (stop === STOP_HALT) {

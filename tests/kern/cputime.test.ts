@@ -3,6 +3,7 @@
 import { MemoryBackend, OverlayBackend } from "../../emu/dev/backend.ts";
 import { Machine } from "../../emu/machine.ts";
 import { VirtualClock } from "../../emu/time/clock.ts";
+import { SystemTime } from "../../kernel/kern/systime.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import { packCpio } from "../../tools/cpio.ts";
 import { Pacer } from "../../tools/host/pace.ts";
@@ -20,8 +21,9 @@ const CLOCK_GETTIME = 113, EXIT = 93, SETITIMER = 103, PRLIMIT = 261, SIGACTION 
 
 interface HostRun { out: string; status: number; kernel: Kernel }
 
-/** A command on a host that needs `nsPerInsn` for an instruction, as the pacer tells it the guest. */
-function onHost(command: string, nsPerInsn: number, files: Parameters<typeof packCpio>[0] = []): HostRun {
+/** A command on a host that needs `nsPerInsn` for an instruction, as the pacer tells it the guest. `readingNs`: the host's clock can be read,
+ *  and so much goes by from one reading to the next at least. */
+function onHost(command: string, nsPerInsn: number, files: Parameters<typeof packCpio>[0] = [], readingNs = 0): HostRun {
   const out: string[] = [], silent = { read: () => -1, write: () => {} };
   const stdout = { read: () => -1, write: (b: Uint8Array) => void out.push(Buffer.from(b).toString("latin1")) };
   const machine = new Machine({
@@ -30,13 +32,16 @@ function onHost(command: string, nsPerInsn: number, files: Parameters<typeof pac
   });
   const kernel = new Kernel(machine, { init: ["/sbin/init", "-c", command] }), { clock, hart } = machine;
   clock.nsPerInsn = 1 / 16;
-  let hostNs = 0;
+  let hostNs = 0, from = 0, read = 0;
+  if (readingNs > 0) clock.hostNs = () => hostNs + (hart.instret - from) * nsPerInsn + (read += readingNs);
   for (let why = "budget", slice = 0; why !== "halted"; slice++) {
     assert.ok(slice < 20_000 && why !== "idle", `it ends: ${out.join("")}`);
-    const before = hart.instret;
+    from = hart.instret;
+    read = 0;
     why = kernel.run(50_000, hostNs + 1e12);
     if (kernel.panicked) throw kernel.panicked;
-    hostNs = Math.max(hostNs + (hart.instret - before) * nsPerInsn, clock.now);
+    hostNs = Math.max(hostNs + (hart.instret - from) * nsPerInsn + read, clock.now);
+    [from, read] = [hart.instret, 0];
     while (clock.now < hostNs) clock.catchUp(hostNs);
   }
   return { out: out.join(""), status: kernel.exitCode ?? -1, kernel };
@@ -69,6 +74,35 @@ test("under the virtual clock CPU time is the instructions, each time the same",
   assert.is(runs[0]!.out, runs[1]!.out);
   assert.ok(user <= elapsed + 0.01 && Math.abs(user - elapsed) < 0.2);
   assert.is(runs[0]!.kernel.machine.clock.lateNs, 0);
+  assert.match(runs[0]!.out, /^\S+ 0\S*00s\n/, "the kernel takes none of the virtual clock's time");
+});
+
+test("what the kernel takes of the host's time is system time; the sum is what went by", () => {
+  const works = prog("works", `_start:\n li t0, 5000000\nloop:\n addi t0, t0, -1\n bnez t0, loop\n${call(EXIT, 0)}`);
+  const r = onHost(`read up idle < /proc/uptime; (for i in 1 2 3 4 5 6 7 8 9; do ls / > /dev/null; done; times); (/prog/works; times)
+    read end idle2 < /proc/uptime; echo $up $idle $end $idle2; grep '^cpu ' /proc/stat; times`, 40, [works], 500_000);
+  const lines = r.out.trim().split("\n").map((l) => (l.match(/[\d.]+/g) ?? []).map(Number));
+  const [, calls, , loop, clock, stat, self, children] = lines as number[][], [up, , end] = clock!, used = [...self!, ...children!].reduce((sum, s) => sum + s);
+  assert.ok(calls![1]! > 0.5 * calls![0]!, `commands that call: ${r.out}`);
+  assert.ok(loop![0]! > 0.35 && loop![1]! < 0.1 * loop![0]!, `a loop that does not: ${r.out}`);
+  assert.ok(used <= 1.05 * (end! - up!) + 0.05 && used >= 0.8 * (end! - up!), `${used} of ${end! - up!}: ${r.out}`);
+  assert.ok(stat![2]! >= 100 * children![1]! - 5, `system time of all processes: ${r.out}`);
+});
+
+test("of short traps few are measured, and stand for all", () => {
+  const clock = { now: 0, hostNs: (): number => (clock.now += 40) }, system = new SystemTime(clock);
+  for (let i = 0; i < 10_000; i++) {
+    const trap = (): void => void (clock.now += i % 2 === 0 ? 100 : 300);
+    if (system.isSample) system.sample(trap);
+    else trap();
+  }
+  const share = system.share(1e12);
+  assert.ok(Math.abs(share - 2e6) < 2e5, `${share} of 2000000 ns`);
+  assert.is(system.share(1e12), 0, "charged once");
+  const silent = new SystemTime({ hostNs: null });
+  for (let i = 0; i < 1000; i++) if (silent.isSample) silent.sample(() => {});
+  silent.ran(silent.begins());
+  assert.is(silent.share(1e12), 0);
 });
 
 test("the pacer's slices grow for a guest that works, and what the host took for them is no waiting", async () => {

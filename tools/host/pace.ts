@@ -49,9 +49,12 @@ export class Pacer {
   async run(): Promise<"halted" | "stopped"> {
     const { machine, clock: mode, stopped } = this.options, { clock } = machine;
     const start = performance.now();
-    if (mode === "host") clock.nsPerInsn = HOST_NS_PER_INSN;
     const origin = clock.now;
     const hostNow = (): number => origin + (performance.now() - start) * 1e6;
+    if (mode === "host") {
+      clock.nsPerInsn = HOST_NS_PER_INSN;
+      clock.hostNs = hostNow;
+    }
     let slice = mode === "host" ? SLICE_MIN : SLICE_MAX;
     while (!stopped()) {
       if (this.options.paused?.()) {
