@@ -306,7 +306,7 @@ export class Scheduler implements Runnable {
       }
       const stop = hart.run(budget);
       if (stop === STOP_TRAP) {
-        const goesOn = this.system.isSample ? this.system.sample(() => trapDispatch(k, t)) : trapDispatch(k, t);
+        const goesOn = this.system.isSample() ? this.system.sample(() => trapDispatch(k, t)) : trapDispatch(k, t);
         if (!goesOn || t.isDead) return;
         if (this.loaded !== t) this.load(t);
       } else if (stop === STOP_INTERRUPT) k.hal.serviceInterrupts();

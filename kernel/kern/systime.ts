@@ -41,7 +41,7 @@ export class SystemTime {
   }
 
   /** Counts a trap. => whether it is one to measure */
-  get isSample(): boolean {
+  isSample(): boolean {
     return --this.untilSample === 0;
   }
 

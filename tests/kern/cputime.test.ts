@@ -93,14 +93,14 @@ test("of short traps few are measured, and stand for all", () => {
   const clock = { now: 0, hostNs: (): number => (clock.now += 40) }, system = new SystemTime(clock);
   for (let i = 0; i < 10_000; i++) {
     const trap = (): void => void (clock.now += i % 2 === 0 ? 100 : 300);
-    if (system.isSample) system.sample(trap);
+    if (system.isSample()) system.sample(trap);
     else trap();
   }
   const share = system.share(1e12);
   assert.ok(Math.abs(share - 2e6) < 2e5, `${share} of 2000000 ns`);
   assert.is(system.share(1e12), 0, "charged once");
   const silent = new SystemTime({ hostNs: null });
-  for (let i = 0; i < 1000; i++) if (silent.isSample) silent.sample(() => {});
+  for (let i = 0; i < 1000; i++) if (silent.isSample()) silent.sample(() => {});
   silent.ran(silent.begins());
   assert.is(silent.share(1e12), 0);
 });
