@@ -79,7 +79,7 @@ async function start(line: CommandLine, init: readonly string[] | null, files: r
   if (initrd !== null && initrd.length > memoryBytes(line) / 2) {
     throw new UsageError(`${initrd.length} bytes of host files do not fit into ${memoryBytes(line)} bytes of memory; give more --mem`);
   }
-  const disk = path === undefined ? embeddedDisk() : rootDisk(path, rw);
+  const disk = path === undefined ? await embeddedDisk() : rootDisk(path, rw);
   const session = new Session("ports");
   // On a terminal, a shell that ends is followed by a new one. Input that has ended would end that one too, and so on for ever.
   const first = init ?? (session.ports === null ? [INIT] : [INIT, "-e", "/bin/sh", "-l"]);

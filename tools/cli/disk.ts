@@ -32,7 +32,7 @@ ext2 disk images, without booting them
 const BYTES_PER_INODE = 8192, SIZE_MIN = 1 << 20, SIZE_MAX = 1 << 30;
 
 /** => the exit status */
-export function diskVerb(args: readonly string[]): number {
+export async function diskVerb(args: readonly string[]): Promise<number> {
   const [command, image, ...rest] = args;
   if (command === undefined || args.some((word) => word === "--help" || word === "-h")) {
     print(DISK_HELP);
@@ -42,16 +42,18 @@ export function diskVerb(args: readonly string[]): number {
   if (run === undefined) throw new UsageError(`disk has no command ${command}${didYouMean(command, names) || `; use one of ${names.join(", ")}`} (see \`loanword disk --help\`)`);
   if (image === undefined) throw new UsageError(`disk ${command} needs an image; see \`loanword disk --help\``);
   try {
-    return run(image, rest);
+    return await run(image, rest);
   } catch (e) {
     throw e instanceof DiskError ? new UsageError(`disk ${image}: ${Buffer.from(e.message, "latin1").toString()}`) : e;
   }
 }
 
-const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[]) => number>> = {
-  root(image, more) {
+const COMMANDS: Readonly<Record<string, (image: string, rest: readonly string[]) => number | Promise<number>>> = {
+  async root(image, more) {
     noMore("root", more);
-    makeFile("root", image, embeddedRoot);
+    mustNotExist("root", image);
+    const bytes = await embeddedRoot();
+    makeFile("root", image, () => bytes);
     return 0;
   },
   create(image, [size, folder, ...more]) {
@@ -115,8 +117,12 @@ function open(image: string, readOnly: boolean): DiskFs {
 }
 
 /** An image that is not there yet. */
-function makeFile(command: string, image: string, make: () => Uint8Array): void {
+function mustNotExist(command: string, image: string): void {
   if (existsSync(image)) throw new UsageError(`disk ${command}: ${image} exists; remove it first`);
+}
+
+function makeFile(command: string, image: string, make: () => Uint8Array): void {
+  mustNotExist(command, image);
   const bytes = make();
   try {
     writeFileSync(image, bytes, { flag: "wx" });

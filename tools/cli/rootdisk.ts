@@ -1,6 +1,6 @@
 // The root disk of a boot: the one that comes with us, or a file of the host.
 import { fileURLToPath } from "node:url";
-import { brotliDecompressSync } from "node:zlib";
+import { createBrotliDecompress } from "node:zlib";
 import type { BlockBackend } from "../../emu/dev/device.ts";
 import { EXT2_MAGIC, SB_MAGIC, SB_OFFSET } from "../../kernel/vfs/ext2/layout.ts";
 import { memoryDisk, openDisk, readInput } from "./files.ts";
@@ -8,21 +8,32 @@ import { UsageError } from "./options.ts";
 
 /** The root disk that comes with us, and how large it is uncompressed; from build/tools, where this runs. */
 const EMBEDDED_ROOT = fileURLToPath(new URL("../../guest/image/root.img.br", import.meta.url)), EMBEDDED_ROOT_BYTES = 16 << 20;
-const SPARSE_BYTES = 16384;
+/** Read and uncompressed at once. */
+const PIECE_BYTES = 128 << 10;
 
-/** Uncompressed in one piece, as zlib's small ones would leave the heap twice as large; what is zero takes no memory of the host. */
-export function embeddedRoot(): Uint8Array {
-  const whole = brotliDecompressSync(readInput("embedded root disk", EMBEDDED_ROOT), { chunkSize: EMBEDDED_ROOT_BYTES }), image = new Uint8Array(whole.length);
-  const zeros = new Uint8Array(SPARSE_BYTES);
-  for (let at = 0; at < whole.length; at += SPARSE_BYTES) {
-    const part = whole.subarray(at, at + SPARSE_BYTES);
-    if (Buffer.compare(part, zeros.subarray(0, part.length)) !== 0) image.set(part, at);
+/**
+ * The image, uncompressed piece by piece; what is zero takes no memory of the host. In one piece it would be of 16 MiB for a
+ * moment, and glibc, which takes the largest piece given back for a measure, would give nothing back below that any more: 60 MiB
+ * after some minutes.
+ */
+export async function embeddedRoot(): Promise<Uint8Array> {
+  const packed = readInput("embedded root disk", EMBEDDED_ROOT), image = new Uint8Array(EMBEDDED_ROOT_BYTES), zeros = new Uint8Array(PIECE_BYTES);
+  const unpacker = createBrotliDecompress({ chunkSize: PIECE_BYTES });
+  unpacker.end(packed);
+  let at = 0;
+  try {
+    for await (const piece of unpacker as AsyncIterable<Uint8Array>) {
+      if (Buffer.compare(piece, zeros.subarray(0, piece.length)) !== 0) image.set(piece, at);
+      at += piece.length;
+    }
+  } catch (e) {
+    throw new UsageError(`embedded root disk ${EMBEDDED_ROOT}: cannot be uncompressed (${(e as Error).message}); get it anew with git checkout`);
   }
   return image;
 }
 
 /** Changes are dropped. */
-export const embeddedDisk = (): BlockBackend => memoryDisk(EMBEDDED_ROOT, embeddedRoot());
+export const embeddedDisk = async (): Promise<BlockBackend> => memoryDisk(EMBEDDED_ROOT, await embeddedRoot());
 
 /** A root disk of the host. => throws UsageError when there is no file system on it */
 export function rootDisk(path: string, writable: boolean): BlockBackend {
