@@ -1,17 +1,20 @@
-// Where a thread is: the system call it is in and what it waits for, then its user frames.
+// Where a thread is: what it waits for, the kernel functions it waits in, the system call, then its user frames.
 //
-//   pc ── ra, when its call leads to the function that pc is in
+//   pc ─► frame by frame where the files say how frames are laid out (.eh_frame), signal frames included                   sure
+//      ── ra, when its call leads to the function that pc is in
 //      ├─ frame pointers, where s0 leads from frame to frame                                   sure
 //      └─ else the words of the stack that follow a call instruction in executable memory      sure when the call's target is
 //         the function of the frame before; "?" when the call is indirect or nothing has symbols; left out when it leads elsewhere
 //
 // Only memory that is resident is looked at.
-import type { Thread } from "../kern/proc.ts";
+import { Process, Thread } from "../kern/proc.ts";
 import type { SyscallEntry } from "../kern/trap.ts";
 import type { Kernel } from "../kernel.ts";
 import { PROT_EXEC } from "../hal/prot.ts";
 import { KRwLock } from "../lib/klock.ts";
+import { KThread } from "../lib/kthread.ts";
 import { entryAt } from "./anon.ts";
+import { sleepChain } from "./chain.ts";
 import { rwLocks } from "./locks.ts";
 import type { Symbols } from "./symbols.ts";
 
@@ -58,18 +61,23 @@ function channelText(kernel: Kernel, chan: object): string {
   }
   const { pg } = chan as { pg?: unknown };
   if (typeof pg === "number") return `page 0x${kernel.uvm.paOf(pg).toString(16)}, busy by ${kernel.uvm.pages.busyOwner[pg]?.name ?? "nobody"}`;
+  if (chan instanceof Process) return `pid ${chan.pid}`;
+  if (chan instanceof KThread) return chan.name;
   const { name } = chan.constructor;
   return name === "Object" ? "" : name;
 }
 
-function kernelFrames(kernel: Kernel, t: Thread): Frame[] {
+/** The kernel's part of the way, for its own threads too. */
+export function kernelFrames(kernel: Kernel, t: KThread): Frame[] {
   if (t.coroutine === null) return [];
   const say = (what: string): Frame => ({ where: "kernel", what, pc: null, fp: null, symbol: "", isSure: true }), frames: Frame[] = [];
   if (t.sleep === null) frames.push(say("running"));
   else {
     const on = channelText(kernel, t.sleep.chan);
     frames.push(say(`asleep at ${t.sleep.tag}${on === "" ? "" : ` on ${on}`}${t.sleep.interruptible ? "" : ", signals wait"}`));
+    for (const f of sleepChain(kernel.ctx, t)) frames.push(say(`in ${f.name} (${f.place})`));
   }
+  if (!(t instanceof Thread)) return frames;
   const pc = kernel.kern.sched.getPc(t);
   if (userHalves(kernel, t, pc - 4, 2) === ECALL && t.syscallNr >= 0) frames.push(say(`system call ${callText(kernel.kern.syscalls[t.syscallNr], t)}`));
   return frames;

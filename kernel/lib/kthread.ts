@@ -87,8 +87,35 @@ export class KContext {
     if (timeoutNs <= 0) return -ETIMEDOUT;
     const deadlineNs = timeoutNs === Infinity ? Infinity : this.requireSched().now() + timeoutNs;
     t.sleepResult = 0;
-    yield { chan, tag, interruptible: opts.interruptible ?? false, deadlineNs };
+    const asleep: Sleep = { chan, tag, interruptible: opts.interruptible ?? false, deadlineNs };
+    do yield asleep;
+    while (this.asked !== null && this.answer(this.asked));
     return t.sleepResult;
+  }
+
+  /** The debugger asks a sleeping thread (askSleeper). */
+  private asked: (() => void) | null = null;
+
+  private answer(question: () => void): true {
+    question();
+    return true;
+  }
+
+  /**
+   * Calls `question` from within a thread's sleep, so that the host's stack is the chain of generators that the thread is in. Of its kernel
+   * code nothing runs: each generator hands the resumption down to the sleep, and the sleep goes on.
+   *
+   * => the thread sleeps, before and after
+   */
+  askSleeper(t: KThread, question: () => void): void {
+    if (t.sleep === null || t.coroutine === null) panic(`${t.name} does not sleep`);
+    this.asked = question;
+    try {
+      const r = t.coroutine.next();
+      KASSERT(!r.done && r.value === t.sleep, `${t.name} left its sleep when it was asked`);
+    } finally {
+      this.asked = null;
+    }
   }
 
   /** Called by the scheduler with what a thread's coroutine yielded. */

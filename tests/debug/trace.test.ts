@@ -1,12 +1,16 @@
 // Backtraces: a program whose calls are known, with and without frame pointers; symbols of files in memory and on the disk.
+import { chainOf, sleepChain } from "../../kernel/ddb/chain.ts";
 import { vnodes } from "../../kernel/ddb/objects.ts";
 import { readStill } from "../../kernel/ddb/stillread.ts";
 import { Symbols } from "../../kernel/ddb/symbols.ts";
 import { readSymbolTable } from "../../kernel/ddb/symtab.ts";
 import { trace } from "../../kernel/ddb/trace.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { KRwLock } from "../../kernel/lib/klock.ts";
+import { KContext, type KGen } from "../../kernel/lib/kthread.ts";
 import { Ddb } from "../../tools/ddb/commands.ts";
 import { assemble, elfOf } from "../helpers/assembler.ts";
+import { TestSched } from "../helpers/ksched.ts";
 import { atRest, program } from "../helpers/sleepers.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
@@ -85,9 +89,12 @@ test("the command shows the sleep, the system call with its arguments, and names
   const ddb = new Ddb(resting(WITH_FRAME_POINTERS, NAMES)), lines = ddb.command("trace 1");
   assert.is(lines[0], "thread 1 of calls");
   assert.match(lines[1]!, /^ {2}kernel asleep at /);
-  assert.match(lines[2]!, /^ {2}kernel system call read\(0, 0x[0-9a-f]+, 16\)$/);
-  assert.match(lines[3]!, /^ {2}user pc {4}0x[0-9a-f]{10} reader\+0x14 \(sp 0x[0-9a-f]+\)$/);
-  assert.match(lines[4]!, /^ {2}user ra {4}0x[0-9a-f]{10} inner\+0x[0-9a-f]+$/);
+  const call = lines.findIndex((l) => l.startsWith("  kernel system call"));
+  assert.match(lines[2]!, /^ {2}kernel in VPortOps\.read \(\S+:\d+\)$/);
+  assert.match(lines[call - 1]!, /^ {2}kernel in slowSyscall \(/);
+  assert.match(lines[call]!, /^ {2}kernel system call read\(0, 0x[0-9a-f]+, 16\)$/);
+  assert.match(lines[call + 1]!, /^ {2}user pc {4}0x[0-9a-f]{10} reader\+0x14 \(sp 0x[0-9a-f]+\)$/);
+  assert.match(lines[call + 2]!, /^ {2}user ra {4}0x[0-9a-f]{10} inner\+0x[0-9a-f]+$/);
   assert.equal(ddb.command("backtrace 1"), lines);
   assert.match(ddb.command("ps").join("\n"), /^ *1 +1 +0 +sleep .* calls +reader\+0x14$/m);
 });
@@ -123,6 +130,57 @@ test("the report of a panic has the way of the thread that ran", () => {
   const kernel = resting(WITH_FRAME_POINTERS, NAMES);
   kernel.run(1_000);
   assert.match(new Ddb(kernel).panicReport(), /^panic: [^]*--- backtrace 1: [^]*user pc [^]*reader\+0x14[^]*--- ps/);
+});
+
+/** Two kernel functions, one in the other, that wait for a lock that another thread holds and sleeps with. */
+function* outerFunction(l: KRwLock, log: string[]): KGen<void> {
+  try {
+    yield* innerFunction(l, log);
+  } finally {
+    log.push("done");
+  }
+}
+
+function* innerFunction(l: KRwLock, log: string[]): KGen<void> {
+  log.push("waits");
+  yield* l.write();
+  log.push("has it");
+  l.unlock();
+}
+
+test("a sleeping thread tells the kernel functions it is in, and sleeps on as if nobody had asked", () => {
+  const ctx = new KContext(), sched = new TestSched(ctx), lock = new KRwLock(ctx, "the lock"), log: string[] = [];
+  const holder = sched.spawn("holder", (function* () {
+    yield* lock.write();
+    yield* ctx.sleep(log, "holding");
+    lock.unlock();
+  })());
+  sched.runUntil(holder, "holding");
+  const t = sched.spawn("asked", outerFunction(lock, log));
+  sched.settle();
+  const { sleep } = t;
+  assert.is(lock.writer, holder);
+  for (let i = 0; i < 3; i++) assert.equal(sleepChain(ctx, t).map((f) => f.name).slice(-2), ["innerFunction", "outerFunction"]);
+  assert.match(sleepChain(ctx, t).at(-1)!.place, /trace\.test\.\w+:\d+$/);
+  assert.equal([t.sleep, log], [sleep, ["waits"]]);
+  ctx.wakeup(log);
+  sched.finish(t);
+  assert.equal(log, ["waits", "has it", "done"]);
+  assert.equal(sleepChain(ctx, t), []);
+});
+
+test("stacks of other engines are read, and what is none gives no chain", () => {
+  const firefox = "question@http://h/page.js:1:2\nanswer@http://h/page.js:2:2\nsleep@http://h/page.js:3:2\nwait4@http://h/page.js:4:2\naskSleeper@http://h/page.js:5:2\nsleepChain@x:6:2";
+  assert.equal(chainOf(firefox), [{ name: "wait4", place: "h/page.js:4" }]);
+  for (const none of ["", "Error", "sleep@a/b:1:2", "askSleeper@a/b:1:2\nsleep@a/b:1:2"]) assert.equal(chainOf(none), []);
+});
+
+test("every thread of a busy system can be asked: what it does is not changed", () => {
+  const kernel = atRest(["/sbin/init", "-c", "cat | wc; true"]), ddb = new Ddb(kernel);
+  assert.match(ddb.command("trace pagedaemon").join("\n"), /^kernel thread pagedaemon\n {2}kernel asleep at pgdaemon[^]*PageDaemon\.main/);
+  for (const p of kernel.kern.procs.keys()) assert.match(ddb.command(`trace ${p}`).join("\n"), /kernel in slowSyscall/);
+  assert.is(kernel.run(1_000_000), "idle");
+  assert.equal(ddb.command("check"), ["every invariant holds"]);
 });
 
 test.run();

@@ -1,7 +1,7 @@
 // ddb's commands about processes, threads and locks.
 import { locks } from "../../kernel/ddb/locks.ts";
-import { ps } from "../../kernel/ddb/ps.ts";
-import { type Frame, trace } from "../../kernel/ddb/trace.ts";
+import { ps, threads } from "../../kernel/ddb/ps.ts";
+import { type Frame, kernelFrames, trace } from "../../kernel/ddb/trace.ts";
 import { columns, type Command, type Context, hex, processOf } from "./format.ts";
 
 /** Where a thread's program is, as a symbol. */
@@ -18,9 +18,11 @@ function psTable(c: Context): string[] {
 const frameText = (f: Frame): string => (f.pc === null ? `  ${f.where} ${f.what}`
   : `  ${f.where} ${f.what.padEnd(5)} 0x${hex(f.pc, 10)}${f.symbol === "" ? "" : ` ${f.symbol}`}${f.isSure ? "" : " ?"}${f.fp === null ? "" : ` (${f.what === "pc" ? "sp" : "at"} 0x${hex(f.fp)})`}`);
 
-/** The ways of all threads of a process. */
-export function traceReport(c: Context, [pid]: readonly string[]): string[] {
-  const p = processOf(c.kernel, pid);
+/** The ways of all threads of a process, or of one thread of the kernel. */
+export function traceReport(c: Context, [word]: readonly string[]): string[] {
+  const own = threads(c.kernel).find((t) => t.isKernel && t !== c.kernel.ctx.bootThread && t.name === word?.replace(/^\[(.*)\]$/, "$1"));
+  if (own !== undefined) return [`kernel thread ${own.name}`, ...kernelFrames(c.kernel, own).map(frameText)];
+  const p = processOf(c.kernel, word);
   if (p.threads.length === 0) return [`process ${p.pid} has no thread any more`];
   return p.threads.flatMap((t) => [`thread ${t.tid} of ${p.comm}`, ...trace(c.kernel, c.symbols, t).map(frameText)]);
 }
@@ -32,7 +34,7 @@ function locksTable({ kernel }: Context): string[] {
 
 export const THREAD_COMMANDS: readonly Command[] = [
   { name: "ps", args: "", help: "processes and threads, what they wait for and where they are", run: psTable },
-  { name: "backtrace", args: "PID", help: "where a process' threads are: system call, then user frames with symbols", run: traceReport },
-  { name: "trace", args: "PID", help: "the same", run: traceReport },
+  { name: "backtrace", args: "PID|NAME", help: "where a process' threads are: what they wait for, kernel functions, system call, user frames; NAME: of a kernel thread", run: traceReport },
+  { name: "trace", args: "PID|NAME", help: "the same", run: traceReport },
   { name: "locks", args: "", help: "who holds which lock, and who waits for it", run: locksTable },
 ];
