@@ -6,8 +6,9 @@ import type { Kernel } from "../kernel.ts";
 import { UO_VNODE } from "../uvm/object.ts";
 import type { Vnode } from "../vfs/vnode.ts";
 import { entryAt } from "./anon.ts";
+import { type EhFrame, type Fde, readEhFrame } from "./ehframe.ts";
 import { readStill } from "./stillread.ts";
-import { readSymbolTable, type SymbolAt, type SymbolTable } from "./symtab.ts";
+import { type ReadFile, readSymbolTable, type SymbolAt, type SymbolTable } from "./symtab.ts";
 
 /** Where an address lies in a file. */
 export interface Place { readonly vnode: Vnode; readonly offset: number }
@@ -19,6 +20,8 @@ export class Symbols {
   private readonly kernel: Kernel;
   /** By vnode: it is what does not change while a program is replaced by another of its name. null: no ELF file. */
   private readonly tables = new WeakMap<Vnode, { readonly size: number; readonly table: SymbolTable | null }>();
+
+  private readonly frames = new WeakMap<Vnode, { readonly size: number; readonly table: EhFrame | null }>();
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -56,18 +59,29 @@ export class Symbols {
     return `${baseName(this.kernel.kern.pathOfVnode(at.vnode))}+${hex(va >= 0 ? va : at.offset)}`;
   }
 
+  /** The call frame information at an address of a process, and that address in the file. => null: there is none */
+  callFrame(proc: Process, va: number): { readonly fde: Fde; readonly va: number } | null {
+    const at = this.place(proc, va), fileVa = at === null ? -1 : this.tableOf(at.vnode)?.vaOfOffset(at.offset) ?? -1;
+    const fde = at === null || fileVa < 0 ? null : this.cached(this.frames, at.vnode, readEhFrame)?.at(fileVa) ?? null;
+    return fde === null ? null : { fde, va: fileVa };
+  }
+
   private tableOf(v: Vnode): SymbolTable | null {
-    const known = this.tables.get(v);
+    return this.cached(this.tables, v, readSymbolTable);
+  }
+
+  private cached<T>(cache: WeakMap<Vnode, { readonly size: number; readonly table: T | null }>, v: Vnode, make: (read: ReadFile) => T | null): T | null {
+    const known = cache.get(v);
     // A file that grew or shrank is another program.
     if (known !== undefined && known.size === v.vSize) return known.table;
     let isWhole = true;
-    const table = readSymbolTable((offset, len) => {
+    const table = make((offset, len) => {
       const bytes = readStill(this.kernel, v, offset, len);
       if (bytes === null) isWhole = false;
       return bytes;
     });
     // What could not be read now may be read later.
-    if (isWhole) this.tables.set(v, { size: v.vSize, table });
+    if (isWhole) cache.set(v, { size: v.vSize, table });
     return table;
   }
 }

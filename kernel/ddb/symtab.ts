@@ -9,11 +9,22 @@ export type ReadFile = (offset: number, lenBytes: number) => Uint8Array | null;
 /** The symbol at or before an address; offset in bytes from its start. */
 export interface SymbolAt { readonly name: string; readonly start: number; readonly offset: number }
 
-interface Load { readonly offset: number; readonly va: number; readonly bytes: number }
+/** A part of a file and where it is loaded, in the file's own addresses. */
+export interface Load { readonly offset: number; readonly va: number; readonly bytes: number }
 
-const EHDR_BYTES = 64, PHDR_BYTES = 56, SHDR_BYTES = 64, SYM_BYTES = 24, PT_LOAD = 1, SHT_SYMTAB = 2, SHT_DYNSYM = 11, STT_OBJECT = 1, STT_FUNC = 2, STT_NOTYPE = 0;
+/** The tables at the beginning of a file. */
+export interface ElfTables {
+  readonly head: DataView;
+  /** null: there are none, or they cannot be had. */
+  readonly programs: Uint8Array | null;
+  readonly sections: Uint8Array | null;
+  readonly loads: readonly Load[];
+}
+
+export const PHDR_BYTES = 56, SHDR_BYTES = 64;
+const EHDR_BYTES = 64, SYM_BYTES = 24, PT_LOAD = 1, SHT_SYMTAB = 2, SHT_DYNSYM = 11, STT_OBJECT = 1, STT_FUNC = 2, STT_NOTYPE = 0;
 /** A table larger than this is not read: the prompt would stand still. */
-const TABLE_BYTES_MAX = 16 << 20;
+export const TABLE_BYTES_MAX = 16 << 20;
 /** A symbol without a size reaches this far at most. */
 const REACH_BYTES = 1 << 16;
 
@@ -53,11 +64,11 @@ export class SymbolTable {
   }
 }
 
-const u64 = (d: DataView, at: number): number => d.getUint32(at + 4, true) * 2 ** 32 + d.getUint32(at, true);
-const view = (b: Uint8Array): DataView => new DataView(b.buffer, b.byteOffset, b.byteLength);
+export const u64 = (d: DataView, at: number): number => d.getUint32(at + 4, true) * 2 ** 32 + d.getUint32(at, true);
+export const view = (b: Uint8Array): DataView => new DataView(b.buffer, b.byteOffset, b.byteLength);
 
-/** Reads a file's table. => null: it is no ELF file of ours; a table without symbols when it is stripped */
-export function readSymbolTable(read: ReadFile): SymbolTable | null {
+/** => null: it is no ELF file of ours */
+export function readElfTables(read: ReadFile): ElfTables | null {
   const head = read(0, EHDR_BYTES);
   if (head === null || head.length < EHDR_BYTES || head[0] !== 0x7f || head[1] !== 0x45 || head[2] !== 0x4c || head[3] !== 0x46 || head[4] !== 2 || head[5] !== 1) return null;
   const d = view(head), phnum = d.getUint16(56, true), shnum = d.getUint16(60, true), loads: Load[] = [];
@@ -69,7 +80,13 @@ export function readSymbolTable(read: ReadFile): SymbolTable | null {
     }
   }
   const sections = d.getUint16(58, true) === SHDR_BYTES && shnum > 0 ? read(u64(d, 40), shnum * SHDR_BYTES) : null;
-  return new SymbolTable(loads, sections === null ? [] : symbolsOf(read, sections));
+  return { head: d, programs, sections, loads };
+}
+
+/** Reads a file's table. => null: it is no ELF file of ours; a table without symbols when it is stripped */
+export function readSymbolTable(read: ReadFile): SymbolTable | null {
+  const elf = readElfTables(read);
+  return elf === null ? null : new SymbolTable(elf.loads, elf.sections === null ? [] : symbolsOf(read, elf.sections));
 }
 
 /** The symbols of .symtab, or of .dynsym in a stripped file. */
@@ -100,7 +117,7 @@ function entriesOf(table: Uint8Array, strings: Uint8Array): { va: number; size: 
   return found;
 }
 
-function textAt(bytes: Uint8Array, at: number): string {
+export function textAt(bytes: Uint8Array, at: number): string {
   let s = "";
   for (let i = at; i < bytes.length && bytes[i] !== 0; i++) s += String.fromCharCode(bytes[i]!);
   return s;

@@ -8,12 +8,14 @@
 //
 // Only memory that is resident is looked at.
 import { Process, Thread } from "../kern/proc.ts";
+import { MC, SIGCODE, SIGCODE_VA } from "../kern/sigframe.ts";
 import type { SyscallEntry } from "../kern/trap.ts";
 import type { Kernel } from "../kernel.ts";
 import { PROT_EXEC } from "../hal/prot.ts";
 import { KRwLock } from "../lib/klock.ts";
 import { KThread } from "../lib/kthread.ts";
 import { entryAt } from "./anon.ts";
+import { type Caller, type Registers, unwind } from "./cfi.ts";
 import { sleepChain } from "./chain.ts";
 import { rwLocks } from "./locks.ts";
 import type { Symbols } from "./symbols.ts";
@@ -111,6 +113,8 @@ class UserStack {
   private readonly symbols: Symbols;
   private readonly t: Thread;
   private readonly found: Frame[] = [];
+  /** Of the outermost frame so far. */
+  private regs: Registers;
   /** Start of the function of the outermost frame so far; null without a symbol. */
   private inner: number | null = null;
 
@@ -118,20 +122,53 @@ class UserStack {
     this.kernel = kernel;
     this.symbols = symbols;
     this.t = t;
+    this.regs = Array.from({ length: 32 }, (_, r) => t.x[2 * r + 1]! * 4294967296 + (t.x[2 * r]! >>> 0));
   }
 
   frames(): Frame[] {
-    const pc = this.kernel.kern.sched.getPc(this.t), sp = this.reg(REG_SP), ra = this.reg(REG_RA);
-    this.add("pc", pc, sp, true, pc);
-    const first = this.symbolStart(pc), call = this.callBefore(ra);
-    // Within a function that made calls ra is left from the last of them.
-    if (call !== null && this.symbolStart(ra - 1) !== first && this.isCaller(call) !== "no") this.add("ra", ra, null, this.isCaller(call) === "sure", ra - 1);
-    if (!this.byFramePointer()) this.byScan(sp);
+    const pc = this.kernel.kern.sched.getPc(this.t);
+    this.add("pc", pc, this.reg(REG_SP), true, pc);
+    if (!this.byCallFrames(pc)) this.byReturnRegister(pc);
+    if (!this.isDone && !this.byFramePointer()) this.byScan(this.reg(REG_SP));
     return this.found;
   }
 
+  /** => false: nothing describes the first frame */
+  private byCallFrames(from: number): boolean {
+    for (let pc = from, inside = from, went = false; ; went = true) {
+      const isSignal = pc >= SIGCODE_VA && pc < SIGCODE_VA + SIGCODE.byteLength, at = isSignal ? null : this.symbols.callFrame(this.t.proc, inside);
+      if (this.isDone || (!isSignal && at === null)) return went;
+      const next = at === null ? this.interrupted() : unwind(at.fde, at.va, this.regs, (va) => this.word(va));
+      if (next === null || typeof next === "string") {
+        if (next !== null) this.found.push({ where: "user", what: `(${next})`, pc: null, fp: null, symbol: "", isSure: true });
+        return went;
+      }
+      this.regs = next.regs;
+      pc = next.pc;
+      // What a signal interrupted did not call: it is at pc itself.
+      inside = isSignal || at?.fde.cie.isSignal ? pc : pc - 1;
+      if (entryAt(this.t.proc, inside) === null) {
+        this.isOutermost = true;
+        return true;
+      }
+      this.add(isSignal ? "sig" : "cfi", pc, this.reg(REG_SP), true, inside);
+    }
+  }
+
+  /** What a signal interrupted, from the frame that its handler returns through. */
+  private interrupted(): Caller | null {
+    const sp = this.reg(REG_SP), saved = Array.from({ length: 32 }, (_, r) => this.word(sp + MC + 8 * r)), pc = saved[0] ?? null;
+    return pc === null ? null : { pc, regs: [0, ...saved.slice(1)] };
+  }
+
+  private byReturnRegister(pc: number): void {
+    const ra = this.reg(REG_RA), first = this.symbolStart(pc), call = this.callBefore(ra);
+    // Within a function that made calls ra is left from the last of them.
+    if (call !== null && this.symbolStart(ra - 1) !== first && this.isCaller(call) !== "no") this.add("ra", ra, null, this.isCaller(call) === "sure", ra - 1);
+  }
+
   private reg(r: number): number {
-    return this.t.x[2 * r + 1]! * 4294967296 + (this.t.x[2 * r]! >>> 0);
+    return this.regs[r] ?? 0;
   }
 
   private symbolStart(va: number): number | null {
