@@ -78,14 +78,14 @@ test("under the virtual clock CPU time is the instructions, each time the same",
 });
 
 test("what the kernel takes of the host's time is system time; the sum is what went by", () => {
-  const works = prog("works", `_start:\n li t0, 5000000\nloop:\n addi t0, t0, -1\n bnez t0, loop\n${call(EXIT, 0)}`);
+  const works = prog("works", `_start:\n li t0, 1000000\nloop:\n addi t0, t0, -1\n bnez t0, loop\n${call(EXIT, 0)}`);
   const r = onHost(`read up idle < /proc/uptime; (for i in 1 2 3 4 5 6 7 8 9; do ls / > /dev/null; done; times); (/prog/works; times)
-    read end idle2 < /proc/uptime; echo $up $idle $end $idle2; grep '^cpu ' /proc/stat; times`, 40, [works], 500_000);
+    times; read end idle2 < /proc/uptime; echo $up $idle $end $idle2; grep '^cpu ' /proc/stat`, 200, [works], 2_500_000);
   const lines = r.out.trim().split("\n").map((l) => (l.match(/[\d.]+/g) ?? []).map(Number));
-  const [, calls, , loop, clock, stat, self, children] = lines as number[][], [up, , end] = clock!, used = [...self!, ...children!].reduce((sum, s) => sum + s);
+  const [, calls, , loop, self, children, clock, stat] = lines as number[][], [up, , end] = clock!, used = [...self!, ...children!].reduce((sum, s) => sum + s);
   assert.ok(calls![1]! > 0.5 * calls![0]!, `commands that call: ${r.out}`);
-  assert.ok(loop![0]! > 0.35 && loop![1]! < 0.1 * loop![0]!, `a loop that does not: ${r.out}`);
-  assert.ok(used <= 1.05 * (end! - up!) + 0.05 && used >= 0.8 * (end! - up!), `${used} of ${end! - up!}: ${r.out}`);
+  assert.ok(loop![0]! > 0.35 && loop![1]! < 0.3 * loop![0]!, `a loop that does not: ${r.out}`);
+  assert.ok(used <= 1.05 * (end! - up!) + 0.2 && used >= 0.8 * (end! - up!), `${used} of ${end! - up!}: ${r.out}`);
   assert.ok(stat![2]! >= 100 * children![1]! - 5, `system time of all processes: ${r.out}`);
 });
 
