@@ -23,6 +23,8 @@ export interface FloatState {
 
 /** What a write changed, for whoever keeps derived state. */
 export const CHANGED_TRANSLATION = 1, CHANGED_INTERRUPTS = 2, CHANGED_PMP = 4;
+/** Bits of mstatus that translation depends on. */
+const TRANSLATES = MSTATUS_MPRV | MSTATUS_MPP | MSTATUS_SUM | MSTATUS_MXR;
 
 const MSTATUS_WRITABLE = MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE | MSTATUS_SPP | MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR
   | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
@@ -227,14 +229,19 @@ export class Csrs {
   }
 
   private writeStatus(lo: number, mask: number): void {
-    this.mstatus = (this.mstatus & ~mask) | (lo & mask);
+    const before = this.mstatus;
+    this.mstatus = (before & ~mask) | (lo & mask);
     this.float.fs = (lo & MSTATUS_FS) >>> FS_SHIFT;
-    this.changed |= CHANGED_TRANSLATION | CHANGED_INTERRUPTS;
+    // Kernels switch interrupts off and on all the time: that leaves translation alone.
+    this.changed |= CHANGED_INTERRUPTS;
+    if (((before ^ this.mstatus) & TRANSLATES) !== 0) this.changed |= CHANGED_TRANSLATION;
   }
 
   /** Privilege 2 does not exist: writing it keeps the old field. */
   private writeMpp(lo: number): void {
-    if ((lo & MSTATUS_MPP) !== 2 << 11) this.mstatus = (this.mstatus & ~MSTATUS_MPP) | (lo & MSTATUS_MPP);
+    if ((lo & MSTATUS_MPP) === 2 << 11 || ((lo ^ this.mstatus) & MSTATUS_MPP) === 0) return;
+    this.mstatus = (this.mstatus & ~MSTATUS_MPP) | (lo & MSTATUS_MPP);
+    this.changed |= CHANGED_TRANSLATION;
   }
 
   private writeInterruptEnable(lo: number, mask: number): void {

@@ -19,7 +19,7 @@ import type { Checker } from "./checker.ts";
 import { Batch, type BatchHost, type Built, type CoreExports } from "./batch.ts";
 import { DEPTH_BITS, TABLE_SLOTS, VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
-import { type CodeSource, discoverRegion, type Region } from "./region.ts";
+import { type CodeSource, discoverRegion, firstToTranslate, type Region } from "./region.ts";
 import type { HostBlock } from "./translate.ts";
 import { STANDARD, type Tuning } from "./tuning.ts";
 
@@ -253,12 +253,12 @@ export class Engine implements CodeSource, BatchHost {
   nextRegion(batch: Batch): Region | null | undefined {
     const place = this.queue.shift();
     if (place === undefined) return undefined;
-    const { va, ramPage } = place;
     // Another process runs: the place becomes hot again with its own.
-    if (this.pageAt(va) !== ramPage) {
-      this.coolPlace(va, ramPage);
+    if (this.pageAt(place.va) !== place.ramPage) {
+      this.coolPlace(place.va, place.ramPage);
       return null;
     }
+    const va = firstToTranslate(place.va, this, this.tuning);
     if (batch.regions.some((r) => r.blocks.some((b) => b.va === va)) || this.isEntry(va) || this.isWithin(va)) return null;
     const region = discoverRegion(va, this, this.tuning);
     // From here on stores to these pages are told.

@@ -72,6 +72,8 @@ const JUMP_FAR = 1 << 15;
 const SWITCH_REACH = 2048;
 /** Cycles of a loop that are longer than both are another loop's. */
 const CYCLE_MIN = 96, CYCLE_FACTOR = 3;
+/** Instructions of the interpreter's in a row that are skipped. */
+const PUNTED_MAX = 16;
 const RA = 1;
 const ROW_JAL = rowNamed("jal"), ROW_JALR = rowNamed("jalr");
 
@@ -148,26 +150,33 @@ class Discovery {
     return this.source.half(page.ramPage, offset);
   }
 
+  /** Decodes what is at an address into d. => false: nothing there, or no instruction */
+  private decoded(va: number): boolean {
+    const low = this.half(va);
+    if (low < 0) return false;
+    const high = isCompressed(low) ? 0 : this.half(va + 2);
+    if (high < 0) return false;
+    decode(low | (high << 16), this.d);
+    return this.d.row >= 0;
+  }
+
   /** Decodes the instruction at an address once. => null: not there, or not one to translate */
   private at(va: number): Insn | null {
     const known = this.insns.get(va);
     if (known !== undefined) return known;
-    const low = this.half(va);
-    if (low < 0 || this.insns.size >= INSNS_MAX) return null;
-    let bits = low;
-    if (!isCompressed(low)) {
-      const high = this.half(va + 2);
-      if (high < 0) return null;
-      bits = low | (high << 16);
-    }
-    const { d } = this;
-    decode(bits, d);
-    if (d.row < 0) return null;
-    const shape = shapeOf(d.row);
+    if (this.insns.size >= INSNS_MAX || !this.decoded(va)) return null;
+    const { d } = this, shape = shapeOf(d.row);
     if (isPunted(shape, d.imm)) return null;
     const insn: Insn = { va, row: d.row, lenBytes: d.lenBytes, rd: d.rd, rs1: d.rs1, rs2: d.rs2, rs3: d.rs3, imm: d.imm, shape };
     this.insns.set(va, insn);
     return insn;
+  }
+
+  /** Where the interpreter goes on after an instruction that is its own: a system call, a CSR. => -1: there is none, or control goes elsewhere */
+  behindPunted(va: number): number {
+    if (!this.decoded(va)) return -1;
+    const { d } = this, shape = shapeOf(d.row);
+    return (shape.isCold || shape.isCsr) && !shape.isLeaving && isPunted(shape, d.imm) ? va + d.lenBytes : -1;
   }
 
   private drain(): void {
@@ -178,7 +187,11 @@ class Discovery {
   private follow(from: number): void {
     for (let va = from; ;) {
       const insn = this.at(va);
-      if (insn === null) return;
+      if (insn === null) {
+        const behind = this.behindPunted(va);
+        if (behind >= 0) this.enter(behind);
+        return;
+      }
       const next = va + insn.lenBytes;
       if (insn.shape.isBranch) {
         this.lead(next);
@@ -362,6 +375,14 @@ function distances(from: Block, next: (b: Block) => readonly Block[]): Map<Block
     }
   }
   return far;
+}
+
+/** The first instruction at or behind an address that is not the interpreter's own: a trap's handler begins with CSRs. */
+export function firstToTranslate(va: number, source: CodeSource, tuning = STANDARD): number {
+  const d = new Discovery(source, tuning, false);
+  let at = va;
+  for (let tries = 0, next = d.behindPunted(at); next >= 0 && tries < PUNTED_MAX; tries++, next = d.behindPunted(at)) at = next;
+  return at;
 }
 
 /**

@@ -17,6 +17,8 @@ export interface InsnShape {
   readonly mayLeave: boolean;
   /** The interpreter's: it changes more than registers and memory. CSR instructions are, but for floating-point CSRs. */
   readonly isCold: boolean;
+  /** What follows it is no continuation of it. */
+  readonly isLeaving: boolean;
   readonly isCsr: boolean;
   /** A plain load or store: rs1 + imm. */
   readonly isAccess: boolean;
@@ -27,6 +29,8 @@ export interface InsnShape {
 
 const COLD = new Set(["fence.i", "ecall", "ebreak", "mret", "sret", "wfi", "sfence.vma"]);
 
+const LEAVING = new Set(["ebreak", "mret", "sret"]);
+
 const PLAIN_EXTENSIONS = new Set(["i", "m", "zba", "zbb", "zbs", "zicond"]);
 
 const shapes: readonly InsnShape[] = rows.map((r) => {
@@ -34,7 +38,7 @@ const shapes: readonly InsnShape[] = rows.map((r) => {
   return {
     readsX1: has("rs1") || address, readsX2: has("rs2"), writesX: has("rd"), readsF1: has("fs1"), readsF2: has("fs2"), readsF3: has("fs3"),
     writesF: has("fd"), isBranch: has("b"), hasRm: has("rm"), mayLeave: address && r.name !== "jalr" || r.ext === "f" || r.ext === "d" || has("csr"),
-    isCold: COLD.has(r.name), isCsr: has("csr"), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"), isStore: has("s(rs1)"),
+    isCold: COLD.has(r.name), isLeaving: LEAVING.has(r.name), isCsr: has("csr"), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"), isStore: has("s(rs1)"),
     isPlain: has("rd") && !address && !has("b") && !has("j") && !has("csr") && !COLD.has(r.name) && PLAIN_EXTENSIONS.has(r.ext) && !/^(div|rem)/.test(r.name),
   };
 });

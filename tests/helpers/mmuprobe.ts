@@ -99,6 +99,8 @@ export class MmuProbe {
     // Back to M-mode, for the next access.
     hart.control.priv = 3;
     hart.writeCsr(MSTATUS, 0n);
+    // Makes the hart look at its privilege again.
+    hart.writeCsr(SATP, hart.readCsr(SATP));
     return outcome;
   }
 

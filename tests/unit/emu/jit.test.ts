@@ -1,6 +1,7 @@
 // Translated code at its edges: each program runs interpreted, translated, and translated step by step between its own
 // stops, with all of it hot at the second jump; registers, pc and retired instructions are compared wherever it stops.
 import { Machine, STOP_BUDGET, STOP_TRAP } from "../../../emu/machine.ts";
+import { MCOUNTEREN, SCOUNTEREN } from "../../../emu/hart/csrnum.ts";
 import { assemble } from "../../helpers/assembler.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
@@ -21,6 +22,7 @@ class World {
     for (let i = 0; i < 2; i++) this.map(DATA_VA + i * 4096, DATA_FRAME + i, PTE_DATA);
     ram.u8.set(assemble(source, where).bytes, 4096 + where - CODE_VA);
     for (let i = 0; i < CODE_PAGES; i++) hart.codeWritten(0x80001 + i);
+    for (const csr of [MCOUNTEREN, SCOUNTEREN]) hart.writeCsr(csr, 7n);
     hart.setSatp(0x80000 + ROOT, 1);
     hart.pc = where;
   }
@@ -87,6 +89,21 @@ test("an inexact operation across two pages is done exactly", () => {
   const at = CODE_VA + 4096 - 18;
   const source = `li a0, 60\nli t1, 3\nfcvt.d.w ft1, t1, rne\n.half 1\nloop: fsqrt.d ft0, ft1, rup\nfadd.d ft1, ft1, ft0, rne\naddi a0, a0, -1\nbnez a0, loop\nebreak`;
   both(source, overEcall, at);
+});
+
+test("behind an instruction of the interpreter's translated code goes on at once", () => {
+  // The loop calls a function that is straight: each time it runs to its end, and no jump leads behind the CSR instruction.
+  const source = `li s0, 400\nj loop
+f: addi a0, a0, 1\ncsrr a3, instret\nadd a4, a4, a2\nret
+loop: jal ra, f\naddi s0, s0, -1\nbnez s0, loop\nebreak`;
+  const m = both(source, overEcall, CODE_VA, 100_000), f = CODE_VA + 8;
+  assert.equal([f, f + 4, f + 8].map((va) => m.hart.engine!.entryAt(va) !== null), [true, false, true]);
+});
+
+test("a place whose first instructions are the interpreter's has its region behind them", () => {
+  const source = "li s0, 300\nloop: csrr a3, instret\ncsrr a4, instret\nsub a5, a4, a3\nadd a0, a0, a5\naddi s0, s0, -1\nbnez s0, loop\nebreak";
+  const m = both(source, overEcall, CODE_VA, 100_000);
+  assert.ok(m.hart.engine!.entryAt(CODE_VA + 12) !== null);
 });
 
 test("a store into the loop that runs is seen after fence.i, and translations of it go", () => {
