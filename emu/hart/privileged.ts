@@ -209,6 +209,13 @@ export class Privileged implements HartPart, TrapState {
     this.mmu.flushAll();
   }
 
+  /** Puts the hart into a privilege, without a trap or a return from one. */
+  become(priv: number): void {
+    this.priv = priv;
+    this.csrs.changed |= CHANGED_TRANSLATION | CHANGED_INTERRUPTS;
+    this.settle();
+  }
+
   readCsr(n: number): bigint {
     if (!this.csrs.read(n)) return 0n;
     return (BigInt(this.csrs.hi >>> 0) << 32n) | BigInt(this.csrs.lo >>> 0);

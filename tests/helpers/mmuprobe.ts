@@ -97,10 +97,8 @@ export class MmuProbe {
     const done = hart.pc === va + 4 && hart.priv === priv;
     const outcome = done ? 0 : Number(hart.readCsr(MCAUSE));
     // Back to M-mode, for the next access.
-    hart.control.priv = 3;
     hart.writeCsr(MSTATUS, 0n);
-    // Makes the hart look at its privilege again.
-    hart.writeCsr(SATP, hart.readCsr(SATP));
+    hart.control.become(3);
     return outcome;
   }
 

@@ -74,7 +74,7 @@ export class PmapBox {
 
   private data(va: number, access: number, priv: number, byte: number, sum: boolean): number {
     const { hart } = this.machine, at = RAM_BASE + (access === W ? 4 : 0);
-    hart.control.priv = PRIV_M;
+    hart.control.become(PRIV_M);
     hart.writeCsr(MSTATUS, BigInt((priv << 11) | DATA_CONTEXT | (sum ? MSTATUS_SUM : 0)));
     hart.setReg(A0, byte);
     hart.setReg(A1, va);
@@ -88,7 +88,7 @@ export class PmapBox {
 
   private fetch(va: number, priv: number): number {
     const { hart } = this.machine;
-    hart.control.priv = priv;
+    hart.control.become(priv);
     hart.writeCsr(MSTATUS, 0n);
     hart.pc = va;
     const why = hart.run(1);

@@ -190,13 +190,12 @@ test("fetches from a page that PMP divides are checked one by one", () => {
   assert.is(probe.fetch(DATA + 0x100), FETCH_ACCESS);
   assert.is(probe.fetch(DATA + 0x200), 0);
   // Straight on from granted code into the hole.
-  hart.control.priv = 1;
+  hart.control.become(1);
   hart.pc = DATA + 0xf0;
-  hart.writeCsr(0x300, 0n);
   hart.run(10);
   assert.is(hart.readCsr(MCAUSE), 1n);
   assert.is(hart.readCsr(MEPC), BigInt(DATA + 0x100));
-  hart.control.priv = 3;
+  hart.control.become(3);
   hart.writeCsr(PMPCFG0, 0x1f1fn);
   assert.is(probe.fetch(DATA + 0x100), 0);
 });
