@@ -23,8 +23,8 @@ const LEAF = PTE_R | PTE_W | PTE_X, RAM_PFN = RAM_BASE / PAGE_SIZE, WORDS = PAGE
 export const DIRECT_MAP = -(2 ** 38);
 /** No page number has this for its 2 MiB. */
 const NO_MEGA = 2 ** 30;
-/** Of a leaf, everything: it is removed. */
-const REMOVE = -1;
+/** Of a leaf, everything: it is removed; or it goes elsewhere. */
+const REMOVE = -1, MOVE = -2;
 /** Root entries whose tables exist from boot: the last 2 GiB. */
 const KERNEL_ROOTS = [510, 511];
 
@@ -262,8 +262,8 @@ export class PmapModule {
     this.pv.attrs[pg]! |= ((pte & PTE_A) !== 0 ? ATTR_REFERENCED : 0) | ((pte & PTE_D) !== 0 ? ATTR_MODIFIED : 0);
   }
 
-  /** Takes rights (or REMOVE: all) from each valid leaf of 4 KiB in [sva, eva); what has no table is stepped over. */
-  private lower(pm: Pmap, sva: number, eva: number, drop: number): void {
+  /** Takes rights (or REMOVE: all) from each valid leaf of 4 KiB in [sva, eva), or moves it `by` pages; what has no table is stepped over. */
+  private lower(pm: Pmap, sva: number, eva: number, drop: number, by = 0): void {
     const { i32 } = this, end = Math.ceil(eva / PAGE_SIZE);
     for (let vpn = Math.floor(sva / PAGE_SIZE); vpn < end;) {
       const giga = i32[pm.rootPg * WORDS + ((vpn >> 18) & 511) * 2]!, gigaEnd = Math.min(end, (vpn | (GIGA - 1)) + 1);
@@ -274,6 +274,7 @@ export class PmapModule {
         for (let at = ((mega >>> 10) - RAM_PFN) * WORDS + (vpn & 511) * 2; vpn < megaEnd; vpn++, at += 2) {
           if ((i32[at]! & PTE_V) === 0) continue;
           if (drop === REMOVE) this.unmap(pm, vpn, at, false);
+          else if (drop === MOVE) this.moveLeaf(pm, vpn, at, vpn + by);
           else this.weaken(pm, vpn, at, drop);
         }
       }
@@ -284,6 +285,27 @@ export class PmapModule {
   pmapRemove(pm: Pmap, sva: number, eva: number): void {
     if (pm.residentCount === 0) return;
     this.lower(pm, sva, eva, REMOVE);
+  }
+
+  /**
+   * Moves the mappings of [sva, eva) to `to`. A mapping for which there is no table is dropped, and comes back by a fault.
+   *
+   * => nothing is mapped at the new place, which does not overlap the old one; followed by pmapUpdate
+   */
+  pmapMove(pm: Pmap, sva: number, eva: number, to: number): void {
+    if (pm.residentCount !== 0) this.lower(pm, sva, eva, MOVE, (to - sva) / PAGE_SIZE);
+  }
+
+  private moveLeaf(pm: Pmap, vpn: number, at: number, newVpn: number): void {
+    const { i32 } = this, pte = i32[at]!;
+    this.unmap(pm, vpn, at, false);
+    const newAt = this.hal.failPmapEnter() ? -1 : this.entryAt(pm, newVpn, 0, true);
+    if (newAt < 0) return;
+    KASSERT((i32[newAt]! & PTE_V) === 0, "a mapping is moved over another");
+    if ((pte & PTE_MANAGED) !== 0) this.pv.add((pte >>> 10) - RAM_PFN, pm, newVpn);
+    i32[newAt] = pte;
+    pm.residentCount++;
+    if ((pte & PTE_WIRED) !== 0) pm.wiredCount++;
   }
 
   /**

@@ -3,6 +3,8 @@
 import { EFBIG, EINVAL, EPERM, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_WRITE } from "../hal/prot.ts";
+import type { VmMap } from "../uvm/map.ts";
+import type { VmMapEntry } from "../uvm/mapentry.ts";
 import { mappedBytes } from "../uvm/mapops.ts";
 import { isStackEntry, uvmStackLimit } from "../uvm/stack.ts";
 import type { Uio } from "../uvm/uio.ts";
@@ -78,9 +80,9 @@ export function mayResize(k: Kern, t: Thread, v: Vnode | null, size: number): nu
 // ---- RLIMIT_AS, RLIMIT_DATA ----------------------------------------------------------------------------------------
 
 /** Private memory that may be written, without the stack: what RLIMIT_DATA counts. */
-export function dataBytes({ map }: Vmspace): number {
-  return mappedBytes(map, map.min, map.max, (e) => e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0 && !isStackEntry(map, e));
-}
+export const isData = (map: VmMap, e: VmMapEntry): boolean => e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0 && !isStackEntry(map, e);
+
+export const dataBytes = ({ map }: Vmspace): number => mappedBytes(map, map.min, map.max, (e) => isData(map, e));
 
 /** May so many bytes more be mapped? `isData`: private and writable. `becomes`: what is mapped already, and becomes that. */
 export function mayMap(t: Thread, size: number, isData: boolean, becomes = 0): boolean {

@@ -1,5 +1,5 @@
 // System calls about memory: Linux's flags on one side, uvm's terms on the other (uvm-spec section 7 for errors; Linux wins).
-import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EAGAIN, EPERM } from "../lib/errno.ts";
+import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EAGAIN, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { uaoCreate } from "../uvm/aobj.ts";
@@ -9,6 +9,7 @@ import { isMapped, mappedBytes, uvmMapAdvise, uvmMapInherit, uvmMapProtect, uvmM
 import { MAP_WIREFUTURE } from "../uvm/map.ts";
 import { uvmMapPageable } from "../uvm/mapwire.ts";
 import { uvmMap } from "../uvm/mmap.ts";
+import { uvmMremap } from "../uvm/mremap.ts";
 import { PGO_CLEANIT, PGO_FREE, PGO_SYNCIO, type UvmObject } from "../uvm/object.ts";
 import { uvmUnmap } from "../uvm/unmap.ts";
 import { uvmFault } from "../uvm/faultslow.ts";
@@ -17,9 +18,9 @@ import { MNT_NOEXEC } from "../vfs/mount.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RLIMIT_DATA } from "../kern/rlimit.ts";
-import { argOf, argUOf, fast, getBytes, intOf, putBytes, type Row, slow } from "./args.ts";
-import { mayMap } from "./limit.ts";
-import { mayMapLocked } from "./mlock.ts";
+import { argOf, argUOf, fast, intOf, putBytes, type Row, slow } from "./args.ts";
+import { isData, mayMap } from "./limit.ts";
+import { lockedBytes, mayMapLocked } from "./mlock.ts";
 
 const PAGE = 4096;
 const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_TYPE = 15, MAP_SHARED_VALIDATE = 3, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_LOCKED = 0x2000;
@@ -155,71 +156,29 @@ function* mincore(k: Kern, t: Thread): KGen<number> {
   return r < 0 ? r : yield* putBytes(k, t, argOf(t, 2), out);
 }
 
-const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
+const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2, MREMAP_DONTUNMAP = 4;
 
-/** mremap of memory that one entry describes: grown in place, shrunk, or moved by copying what is resident. */
-function* mremap(k: Kern, t: Thread): KGen<number> {
-  const va = argUOf(t, 0), oldSize = roundUp(argUOf(t, 1)), size = roundUp(argUOf(t, 2)), flags = intOf(t, 3), { map } = t.proc.vmspace;
-  if (!isAligned(va) || size === 0 || (flags & ~3) !== 0 || ((flags & MREMAP_FIXED) !== 0 && (flags & MREMAP_MAYMOVE) === 0)) return -EINVAL;
-  if (oldSize === 0) return -EINVAL;
-  const e = map.lookup(va);
-  if (!e || !map.isRange(va, va + oldSize) || va + oldSize > e.end) return -EFAULT;
-  if ((flags & MREMAP_FIXED) === 0) {
-    if (size <= oldSize) {
-      if (size < oldSize) yield* uvmUnmap(map, va + size, va + oldSize);
-      return va;
-    }
-    if (!mayMap(t, size - oldSize, e.isCopyOnWrite && (e.protection & PROT_WRITE) !== 0)) return -ENOMEM;
-    if (e.wiredCount > 0 && mayMapLocked(t, size - oldSize, true) < 0) return -EAGAIN;
-    const more = { va: va + oldSize, fixed: true, noReplace: true, size: size - oldSize, prot: e.protection, maxprot: e.maxProtection, inherit: e.inheritance };
-    if (!e.object && va + oldSize <= map.max - more.size) {
-      const r = yield* uvmMap(map, { ...more, copyOnWrite: true });
-      if (r >= 0) return va;
-      if (r !== -EEXIST && r !== -EINVAL) return r;
-    }
-  }
-  if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
-  const isFixed = (flags & MREMAP_FIXED) !== 0, to = argUOf(t, 4);
-  if (isFixed && (!isAligned(to) || !map.isRange(to, to + size) || (to < va + oldSize && va < to + size))) return -EINVAL;
-  return yield* moveMapping(k, t, va, oldSize, size, isFixed ? to : -1);
+function* mremap(_k: Kern, t: Thread): KGen<number> {
+  const from = argUOf(t, 0), flags = intOf(t, 3), { map } = t.proc.vmspace;
+  const fixed = (flags & MREMAP_FIXED) !== 0, mayMove = (flags & MREMAP_MAYMOVE) !== 0, keepOld = (flags & MREMAP_DONTUNMAP) !== 0;
+  if ((flags & ~7) !== 0 || (fixed && !mayMove) || (keepOld && (!mayMove || argUOf(t, 1) !== argUOf(t, 2))) || !isAligned(from)) return -EINVAL;
+  // As Linux: a size of almost 2^64 is rounded up to 0.
+  const oldSize = roundUp(argUOf(t, 1)) % 2 ** 64, size = roundUp(argUOf(t, 2)) % 2 ** 64;
+  if (size === 0) return -EINVAL;
+  if (!map.lookup(from)) return -EFAULT;
+  const to = fixed || keepOld ? argUOf(t, 4) : 0;
+  if ((fixed || keepOld) && (!isAligned(to) || size > map.max || to > map.max - size || (to < from + oldSize && from < to + size))) return -EINVAL;
+  if (fixed && to < map.min) return -EPERM;
+  const limit = (e: VmMapEntry, grown: number, added: number): number => mayRemap(t, e, grown, added, fixed ? to : 0, size);
+  return yield* uvmMremap(map, { from, oldSize, size, to, fixed, mayMove, keepOld, limit });
 }
 
-/** Makes the new mapping, copies the bytes (private) or maps the same object (shared), and removes the old one. */
-function* moveMapping(k: Kern, t: Thread, va: number, oldSize: number, size: number, to: number): KGen<number> {
-  const { map } = t.proc.vmspace, e = map.lookup(va)!, { object, protection } = e, isCow = e.isCopyOnWrite || !object;
-  if (object) object.pgops.reference(object);
-  const r = yield* uvmMap(map, {
-    va: Math.max(to, 0), fixed: to >= 0, size, prot: isCow ? protection | PROT_WRITE : protection, maxprot: e.maxProtection | (isCow ? PROT_WRITE : 0),
-    uobj: object, offset: object ? e.offsetOf(va) : 0, copyOnWrite: isCow, inherit: e.inheritance, noMerge: true,
-  });
-  if (r < 0) {
-    if (object) yield* object.pgops.detach(object);
-    return r;
-  }
-  if (isCow) {
-    const err = yield* copyPages(k, t, va, r, Math.min(oldSize, size), (protection & PROT_READ) === 0);
-    if (err < 0) {
-      yield* uvmUnmap(map, r, r + size);
-      return err;
-    }
-    if ((protection & PROT_WRITE) === 0) yield* uvmMapProtect(map, r, r + size, protection);
-  }
-  yield* uvmUnmap(map, va, va + oldSize);
-  return r;
-}
-
-function* copyPages(k: Kern, t: Thread, from: number, to: number, size: number, unreadable: boolean): KGen<number> {
-  if (unreadable) return 0;
-  const present = new Uint8Array(size / PAGE);
-  yield* uvmMapResident(t.proc.vmspace.map, from, from + size, present);
-  for (let off = 0; off < size; off += PAGE) {
-    if (present[off / PAGE] === 0) continue;
-    const bytes = yield* getBytes(k, t, from + off, PAGE);
-    if (typeof bytes === "number") return bytes;
-    const err = yield* putBytes(k, t, to + off, bytes);
-    if (err < 0) return err;
-  }
-  return 0;
+/** The limits, as they are when what is at `to` (0: nothing) has gone. => 0, -EAGAIN, -ENOMEM */
+function mayRemap(t: Thread, e: VmMapEntry, grown: number, added: number, to: number, size: number): number {
+  const { map } = t.proc.vmspace, data = (x: VmMapEntry): boolean => isData(map, x);
+  if (grown > 0 && e.wiredCount > 0 && mayMapLocked(t, grown - (to > 0 ? lockedBytes(map, to, to + size) : 0), true) < 0) return -EAGAIN;
+  const notData = to > 0 ? mappedBytes(map, to, to + size) - mappedBytes(map, to, to + size, data) : 0;
+  return mayMap(t, added, data(e), notData) ? 0 : -ENOMEM;
 }
 
 export const MM_CALLS: readonly Row[] = [

@@ -8,7 +8,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { MAP_WIREFUTURE, sameAttributes, type VmMap } from "./map.ts";
 import { uvmMapPageable } from "./mapwire.ts";
 import { ADV_NORMAL, ET_COPYONWRITE, ET_NEEDSCOPY, INH_COPY, VmMapEntry } from "./mapentry.ts";
-import { amapAlloc } from "./amap.ts";
+import { amapAlloc, UVM_AMAP_LARGE } from "./amap.ts";
 import type { UvmObject } from "./object.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { unmapDetach, unmapRemove } from "./unmap.ts";
@@ -112,6 +112,8 @@ function mapEnter(map: VmMap, va: number, req: MapRequest, uobj: UvmObject | nul
 function canJoin(map: VmMap, n: VmMapEntry, e: VmMapEntry): boolean {
   if (n === map.header || n.object || n.wiredCount > 0) return false;
   if (!n.amap) return sameAttributes(n, e);
+  // Room that may never be touched gets no slots: its amap comes piece by piece.
+  if (e.npages >= UVM_AMAP_LARGE) return false;
   // A neighbour with an amap of its own has shed NEEDSCOPY; so would the new part, at its first fault.
   const etype = e.etype;
   e.etype = n.needsCopy ? etype : etype & ~ET_NEEDSCOPY;

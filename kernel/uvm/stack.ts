@@ -42,6 +42,12 @@ export function uvmStackLimit(vm: Vmspace, limit: number): void {
   if (stack) stack.low = Math.max(map.min + GAP_BYTES, stack.top - Math.floor(Math.min(limit, map.max) / PAGE_SIZE) * PAGE_SIZE);
 }
 
+/** What lay in [start, end) is `by` bytes further now. A stack that moved whole grows at its new place. => map write-locked */
+export function uvmStackMoved(map: VmMap, start: number, end: number, by: number): void {
+  const { stack } = map;
+  if (stack && start <= stack.start && stack.top <= end) map.stack = { top: stack.top + by, start: stack.start + by, low: Math.max(stack.low + by, map.min + GAP_BYTES) };
+}
+
 /** Is an entry a part of the stack? mprotect may have cut it into several. */
 export const isStackEntry = (map: VmMap, e: VmMapEntry): boolean => map.stack !== null && e.start >= map.stack.start && e.end <= map.stack.top;
 

@@ -25,6 +25,8 @@ export interface Mmu {
   store(vm: Vmspace, va: number, byte: number): number;
   /** TLB entries that say more than the page tables (INV-41). */
   staleTlb(): string[];
+  /** The pmap gets no memory for a table when this says so; null ends it. */
+  failPmapEnter(when: (() => boolean) | null): void;
   /** The bytes of a frame. */
   frame(pg: number): Uint8Array;
 }

@@ -51,6 +51,7 @@ export function hartMmu(ctx: KContext, opts: BootOptions): Mmu {
   };
   return {
     uvm, staleTlb,
+    failPmapEnter: (when) => void (hal.failPmapEnter = when ?? (() => false)),
     load: (vm, va) => (once(vm, 0, va, 0) ? hart.x[2 * A0]! : -1),
     store: (vm, va, byte) => (once(vm, SB_AT, va, byte) ? 0 : -1),
     frame: (pg) => hal.mem.bytes(RAM_BASE + pg * 4096, 4096),

@@ -2,12 +2,13 @@
 // unmap, protect, inherit, fork, exit, load and store over several address spaces, private and shared memory and files, with
 // every invariant checked after each step. A failing sequence is shrunk, and printed with its seed.
 import fc from "fast-check";
-import { ENOMEM } from "../../kernel/lib/errno.ts";
+import { EFAULT, EINVAL, ENOMEM } from "../../kernel/lib/errno.ts";
 import { uaoCreate } from "../../kernel/uvm/aobj.ts";
 import { uvmMapClean, uvmMapDiscard } from "../../kernel/uvm/mapclean.ts";
 import { ADV_SEQUENTIAL, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO } from "../../kernel/uvm/mapentry.ts";
 import { uvmMapAdvise, uvmMapInherit, uvmMapProtect } from "../../kernel/uvm/mapops.ts";
 import { uvmMapPageable } from "../../kernel/uvm/mapwire.ts";
+import { mappingAt, uvmMremap } from "../../kernel/uvm/mremap.ts";
 import { PGO_CLEANIT } from "../../kernel/uvm/object.ts";
 import { uvmspaceFork, type Vmspace } from "../../kernel/uvm/vmspace.ts";
 import { bootVm, MODES, modeName, PAGE, R, RW, W, type BootOptions, type TestVm } from "../helpers/bootvm.ts";
@@ -160,6 +161,59 @@ const ACTS: Record<string, Act> = {
     if (r !== 0) return;
     for (const p of range) if (p!.isPrivate) p!.view = { cell: p!.file ?? { byte: 0 }, owned: p!.file === null };
   },
+  /** mremap to a place: kept or not, longer, shorter, doubled, or first to wherever there is room. */
+  remap(m, x) {
+    const { vm, pages } = m.space(x.s), to = (x.at + x.v) % SLOTS, kind = x.v % 5, n = len(x);
+    if (to < x.at + n && x.at < to + n) return;
+    const isTwin = kind === 1, isKept = kind === 2, old = isTwin ? 0 : n, moved = pages.slice(x.at, x.at + n);
+    const size = Math.min(n, SLOTS - to), whole = mappingAt(vm.map, va(x.at), va(x.at + Math.max(n, 1))) !== null;
+    const req = { from: va(x.at), oldSize: (isKept ? size : old) * PAGE, size: size * PAGE, to: va(to), fixed: true, mayMove: true, keepOld: isKept };
+    if (isTwin && !whole) return;
+    if (isTwin && moved.some((p) => p!.isPrivate)) return assert.is(m.t.run(uvmMremap(vm.map, req)), -EINVAL);
+    if (!whole && !isKept) return assert.is(m.t.run(uvmMremap(vm.map, req)), -EFAULT);
+    if (!whole) return;
+    if (kind === 3) {
+      const at = m.t.run(uvmMremap(vm.map, { ...req, size: n * PAGE, to: 0, fixed: false, keepOld: true }));
+      assert.ok(at > va(SLOTS), "room above");
+      m.t.check();
+      assert.is(m.t.run(uvmMremap(vm.map, { ...req, from: at })), va(to));
+    } else assert.is(m.t.run(uvmMremap(vm.map, req)), va(to));
+    for (let i = 0; i < n; i++) {
+      const p = moved[i]!;
+      if (!isTwin && (kind === 3 || (isKept && i < size))) pages[x.at + i] = { ...p, wired: false, view: p.isPrivate ? { cell: p.file ?? { byte: 0 }, owned: p.file === null } : p.view };
+      else if (!isTwin && !isKept) pages[x.at + i] = null;
+    }
+    for (let i = 0; i < size; i++) pages[to + i] = isTwin ? { ...moved[i]!, wired: moved[0]!.wired && moved[i]!.prot !== 0 } : moved[i]!;
+  },
+  /** mremap in place: longer where there is room, or shorter. */
+  resize(m, x) {
+    const { vm, pages } = m.space(x.s), n = len(x), end = x.at + n, last = pages[end - 1], size = 1 + (x.v % (SLOTS - x.at));
+    const req = { from: va(x.at), oldSize: n * PAGE, size: size * PAGE, to: 0, fixed: false, mayMove: false, keepOld: false };
+    if (size <= n) {
+      assert.is(m.t.run(uvmMremap(vm.map, req)), pages[x.at] ? va(x.at) : -EFAULT);
+      if (pages[x.at]) pages.fill(null, x.at + size, end);
+      return;
+    }
+    const file = last?.file ? m.fileCells.indexOf(last.file) : -1;
+    if (last && (last.file || !last.isPrivate) && (file < 0 || file + size - n >= FILE_PAGES)) return;
+    const whole = mappingAt(vm.map, va(x.at), va(end)) !== null, free = pages.slice(end, x.at + size).every((p) => !p);
+    assert.is(m.t.run(uvmMremap(vm.map, req)), !whole ? -EFAULT : free ? va(x.at) : -ENOMEM);
+    if (!whole || !free) return;
+    for (let i = 1; i <= size - n; i++) {
+      const cell = file < 0 ? null : m.fileCells[file + i]!, { prot, inherit, isPrivate, wired } = last!;
+      const p: ModelPage = { ...newPage(isPrivate), prot, inherit, file: cell, wired: wired && prot !== 0 };
+      if (cell) p.view = { cell, owned: !isPrivate };
+      if (p.wired && (prot & W) !== 0) own(p.view);
+      pages[end - 1 + i] = p;
+    }
+  },
+  /** Moves during which page tables cannot be had: mappings are lost and come back. */
+  remapFailing(m, x) {
+    let calls = 0;
+    m.t.mmu.failPmapEnter(() => ++calls % (1 + (x.v % 3)) === 0);
+    ACTS.remap!(m, x);
+    m.t.mmu.failPmapEnter(null);
+  },
   sync(m, x) {
     m.t.run(uvmMapClean(m.space(x.s).vm.map, va(x.at), va(x.at + len(x)), PGO_CLEANIT));
   },
@@ -186,6 +240,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     { weight: 20, arbitrary: fc.constant("load") }, { weight: 25, arbitrary: fc.constant("store") },
     { weight: 5, arbitrary: fc.constant("storeFailing") },
     { weight: 14, arbitrary: fc.constantFrom("mapPrivate", "mapShared", "mapFile") },
+    { weight: 14, arbitrary: fc.constantFrom("remap", "remap", "resize", "remapFailing") },
     { weight: 20, arbitrary: fc.constantFrom("unmap", "protect", "advise", "wire", "discard", "sync", "inherit") },
     { weight: 8, arbitrary: fc.constantFrom("fork", "exit", "forkFailing") },
   ),
