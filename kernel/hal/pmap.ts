@@ -1,10 +1,8 @@
-// pmap: Sv39 page tables in guest RAM (uvm-spec section 6).
+// pmap: which frame a virtual page is mapped to, with which rights, and who maps a frame (uvm-spec section 6).
 //
-//   PTE   63..54: 0 | PPN 53..10 | RSW: 9 WIRED, 8 MANAGED | D A G U X W R V
+//   (pmap, va) ──leaf of a table (pmaptable.ts)──► frame       frame ──pv list (pvlist.ts)──► (pmap, va) …
 //
-// RAM ends below 16 GiB, so that a PTE's number and flags fit its low word; the high word stays 0. A user pmap's root holds
-// the kernel half, which never changes after boot. Invalidations collect until pmapUpdate; pmapPageProtect completes its own.
-// One lock, innermost; nothing here sleeps. Tables are frames that the page allocator gives (PmapPages).
+// Invalidations collect until pmapUpdate (tlbflush.ts); pmapPageProtect completes its own. One lock, innermost; nothing here sleeps.
 import { ENOMEM } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
 import { KLock, RANK_PMAP } from "../lib/klock.ts";
@@ -15,77 +13,33 @@ import { PAGE_SIZE, type PhysMem, RAM_BASE } from "./physmem.ts";
 import { PMAP_CANFAIL, PMAP_WIRED, PROT_EXEC, PROT_READ, PROT_WRITE } from "./prot.ts";
 import { ATTR_MODIFIED, ATTR_REFERENCED, PvLists } from "./pvlist.ts";
 import { TlbFlush } from "./tlbflush.ts";
+import {
+  ENTRIES, GIGA, LEAF, MEGA, NO_MEGA, Pmap, type PmapLeaf, type PmapPages, PmapTables, PTE_A, PTE_D, PTE_G, PTE_MANAGED, PTE_R, PTE_U, PTE_V, PTE_W, PTE_WIRED,
+  PTE_X, RAM_PFN, WORDS,
+} from "./pmaptable.ts";
+export {
+  DIRECT_MAP, Pmap, type PmapLeaf, type PmapPages, PTE_A, PTE_D, PTE_G, PTE_MANAGED, PTE_R, PTE_U, PTE_V, PTE_W, PTE_WIRED, PTE_X,
+} from "./pmaptable.ts";
 export { PMAP_CANFAIL, PMAP_WIRED } from "./prot.ts";
 
-export const PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A = 64, PTE_D = 128, PTE_MANAGED = 256, PTE_WIRED = 512;
-const LEAF = PTE_R | PTE_W | PTE_X, RAM_PFN = RAM_BASE / PAGE_SIZE, WORDS = PAGE_SIZE / 4, ENTRIES = 512, MEGA = 512, GIGA = 512 * 512;
-/** All RAM, readable and writable by the kernel: the bottom of the kernel half. */
-export const DIRECT_MAP = -(2 ** 38);
-/** No page number has this for its 2 MiB. */
-const NO_MEGA = 2 ** 30;
 /** Of a leaf, everything: it is removed; or it goes elsewhere. */
 const REMOVE = -1, MOVE = -2;
-/** Root entries whose tables exist from boot: the last 2 GiB. */
-const KERNEL_ROOTS = [510, 511];
 
-/** What the pmap needs of the page allocator. */
-export interface PmapPages {
-  /** A zeroed frame for a table, or 0. */
-  allocTablePage(kernel: boolean): number;
-  freeTablePage(pg: number): void;
-  /** Asserts that the frame may be mapped writable: not loaned, not PG_RDONLY, not free. */
-  assertMayMapWrite(pg: number): void;
-  isManaged(pg: number): boolean;
-}
-
-/** An address space. */
-export class Pmap {
-  readonly isKernel: boolean;
-  readonly rootPg: number;
-  asid = 0;
-  /** Generation of the ASID; see asid.ts. */
-  generation = 0;
-  refs = 1;
-  /** Leaf mappings, and those that are wired. */
-  residentCount = 0;
-  /** Most there ever were. */
-  residentPeak = 0;
-  wiredCount = 0;
-  /** Frames of its tables, the root included. */
-  readonly tables: number[] = [];
-  /** The leaf table used last, and which 2 MiB it maps: faults cluster. */
-  lastTable = 0;
-  lastMega = NO_MEGA;
-
-  constructor(rootPg: number, isKernel: boolean) {
-    this.rootPg = rootPg;
-    this.isKernel = isKernel;
-    this.tables.push(rootPg);
-  }
-}
-
-/** The leaf that translates an address. */
-export interface PmapLeaf { readonly level: number; readonly pteLo: number; readonly pteHi: number; readonly ptePa: number }
-
-export class PmapModule {
+export class PmapModule extends PmapTables {
   readonly lock: KLock;
   readonly kernelPmap: Pmap;
   readonly pv: PvLists;
   readonly asids: Asids;
   readonly flush: TlbFlush;
-  readonly stats = { fixups: 0, spuriousFaults: 0, enters: 0, tablePages: 0 };
   /** The pmap whose tables the hart walks. */
   active: Pmap | null = null;
   private readonly hal: Hal;
   private readonly mem: PhysMem;
-  private readonly i32: Int32Array;
-  private readonly pages: PmapPages;
 
   constructor(hal: Hal, ctx: KContext, pages: PmapPages) {
+    super(hal.mem, pages);
     this.hal = hal;
     this.mem = hal.mem;
-    this.i32 = hal.mem.i32;
-    this.pages = pages;
     this.lock = new KLock(ctx, "pmap", RANK_PMAP);
     this.pv = new PvLists(hal.mem.npages);
     this.asids = new Asids(hal.asidBits(), () => this.flush.all());
@@ -93,82 +47,9 @@ export class PmapModule {
     const root = pages.allocTablePage(true);
     KASSERT(root !== 0, "no frame for the kernel's root page table");
     this.kernelPmap = new Pmap(root, true);
-    this.buildKernelHalf();
+    this.buildKernelHalf(this.kernelPmap);
     this.pmapActivate(this.kernelPmap);
   }
-
-  // ---- the kernel half ----
-
-  /** Direct map with the largest leaves that fit, and the tables that every pmap will share. */
-  private buildKernelHalf(): void {
-    const pm = this.kernelPmap, leaf = PTE_V | PTE_R | PTE_W | PTE_G | PTE_A | PTE_D | PTE_WIRED, npages = this.mem.npages;
-    for (let pg = 0; pg < npages;) {
-      const span = pg % GIGA === 0 && pg + GIGA <= npages ? GIGA : pg % MEGA === 0 && pg + MEGA <= npages ? MEGA : 1;
-      const level = span === GIGA ? 2 : span === MEGA ? 1 : 0;
-      const at = this.entryAt(pm, DIRECT_MAP / PAGE_SIZE + pg, level, true);
-      KASSERT(at >= 0, "no frame for the direct map's tables");
-      this.i32[at] = ((RAM_PFN + pg) << 10) | leaf;
-      pg += span;
-    }
-    for (const index of KERNEL_ROOTS) KASSERT(this.tableBelow(pm, pm.rootPg * WORDS + index * 2) !== 0, "no frame for a kernel table");
-  }
-
-  // ---- tables ----
-
-  /** The table that a non-leaf entry points to; makes one. => its frame, or 0: no memory */
-  private tableBelow(pm: Pmap, at: number): number {
-    const pte = this.i32[at]!;
-    if ((pte & PTE_V) !== 0) return (pte >>> 10) - RAM_PFN;
-    const pg = this.pages.allocTablePage(pm.isKernel);
-    if (pg === 0) return 0;
-    this.i32[at] = ((RAM_PFN + pg) << 10) | PTE_V;
-    pm.tables.push(pg);
-    this.stats.tablePages++;
-    return pg;
-  }
-
-  /** Word index of the entry for a page number at a level. => -1 when a table is missing (and cannot be had) or a superpage is in the way */
-  private entryAt(pm: Pmap, vpn: number, level: number, make: boolean): number {
-    if (level === 0 && vpn >> 9 === pm.lastMega) return pm.lastTable * WORDS + (vpn & 511) * 2;
-    let table = pm.rootPg;
-    for (let l = 2; l > level; l--) {
-      const at = table * WORDS + ((vpn >> (9 * l)) & 511) * 2, pte = this.i32[at]!;
-      if ((pte & PTE_V) !== 0) {
-        if ((pte & LEAF) !== 0) return -1;
-        table = (pte >>> 10) - RAM_PFN;
-      } else {
-        table = make ? this.tableBelow(pm, at) : 0;
-        if (table === 0) return -1;
-      }
-    }
-    if (level === 0) {
-      pm.lastMega = vpn >> 9;
-      pm.lastTable = table;
-    }
-    return table * WORDS + ((vpn >> (9 * level)) & 511) * 2;
-  }
-
-  /** Word index of the leaf that translates the page number, at any level, or -1. `leafLevel` tells the level. */
-  private leafAt(pm: Pmap, vpn: number): number {
-    if (vpn >> 9 === pm.lastMega) {
-      const at = pm.lastTable * WORDS + (vpn & 511) * 2;
-      this.leafLevel = 0;
-      return (this.i32[at]! & PTE_V) !== 0 ? at : -1;
-    }
-    let table = pm.rootPg;
-    for (let l = 2; l >= 0; l--) {
-      const at = table * WORDS + ((vpn >> (9 * l)) & 511) * 2, pte = this.i32[at]!;
-      if ((pte & PTE_V) === 0) return -1;
-      if ((pte & LEAF) !== 0) {
-        this.leafLevel = l;
-        return at;
-      }
-      table = (pte >>> 10) - RAM_PFN;
-    }
-    return -1;
-  }
-
-  private leafLevel = 0;
 
   // ---- life ----
 
