@@ -1,6 +1,6 @@
-// The engine: decides what is translated, keeps the translations, and makes sure that none runs where it does not hold.
+// The engine: decides what is translated, and makes sure that none runs where it does not hold.
 //
-//   jumps counted by the interpreter ─► hot ─► queue ─► batch, step by step (batch.ts) ─► table slot + entry cells
+//   jumps counted by the interpreter ─► hot ─► queue ─► batch, step by step (batch.ts) ─► translations.ts
 //   record of an entry: operation OP_ENTER ─► cell: stamp == EPOCH? pc? ─► the function        (interp.ts, core.ts)
 //
 // A translation holds while its virtual pages map to the RAM pages it was made from, and these have not been written.
@@ -10,17 +10,15 @@
 // Nothing of this needs a look at the wasm stack: whatever could change a mapping or code is the interpreter's work, and
 // regions have all returned when it is done.
 import type { CodeCache } from "../hart/codecache.ts";
-import {
-  CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CONTEXTS, ENTRY_CELLS, ENTRY_OF_BIAS, EPOCH, LEFT, PAGE_RECORDS, PC,
-  PROFILE_BIAS, RAM_OFFSET, RECORD,
-} from "../hart/layout.ts";
-import { OP_CROSS, OP_DECODE, OP_ENTER } from "../hart/ops.ts";
+import { CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, PAGE_RECORDS, PC, PROFILE_BIAS, RAM_OFFSET, RECORD } from "../hart/layout.ts";
+import { OP_CROSS, OP_DECODE } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
-import { Batch, type BatchHost, type Built, type CoreExports } from "./batch.ts";
-import { DEPTH_BITS, TABLE_SLOTS, VERIFY_DONE } from "./core.ts";
+import { Batch, type BatchHost, type CoreExports } from "./batch.ts";
+import { VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
 import { type CodeSource, discoverRegion, firstToTranslate, type Region } from "./region.ts";
 import type { HostBlock } from "./translate.ts";
+import { type Translation, Translations } from "./translations.ts";
 import { STANDARD, type Tuning } from "./tuning.ts";
 
 /** What the engine asks of the hart's MMU. */
@@ -44,27 +42,10 @@ export interface EngineParts {
 /** A place that has become hot, and the RAM page that it was on then. */
 interface Hot { readonly va: number; readonly ramPage: number }
 
-/** A region that was translated. */
-interface Translation {
-  readonly va: number;
-  readonly insns: number;
-  readonly wasmBytes: number;
-  readonly slot: number;
-  readonly pages: Region["pages"];
-  readonly cells: { readonly record: number; readonly cell: number }[];
-  /** Its instructions. */
-  readonly code: ReadonlySet<number>;
-  readonly exits: readonly number[];
-  /** Verifications that failed since the last that did not. */
-  refusals: number;
-}
-
 /** Milliseconds of translating at once, but for a step that takes longer. */
 const PAUSE_MS = 1;
 /** A batch is given up when it could not go on so many times. */
 const WAITS_MAX = 200;
-/** What a batch may take. */
-const SLOTS_RESERVE = 128, CELLS_RESERVE = 4096;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 8;
 const REFUSALS_MAX = 12;
@@ -93,16 +74,9 @@ export class Engine implements CodeSource, BatchHost {
   private exports: CoreExports | null = null;
   private batch: Batch | null = null;
   private readonly queue: Hot[] = [];
-  private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
-  private readonly byPage = new Map<number, Set<Translation>>();
-  private readonly all = new Set<Translation>();
+  private readonly translations: Translations;
   /** By record, how often isWithin let it pass. */
   private readonly passed = new Map<number, number>();
-  private readonly freeCells: number[] = [];
-  private readonly freeSlots: number[] = [];
-  // Virtual pages that hold translated code, also by what larger pages they lie in.
-  private readonly pageVas = new Set<number>();
-  private readonly megaVas = new Set<number>();
   private readonly epochs = new Int32Array(CONTEXTS);
   private lastEpoch = 0;
   private context = 0;
@@ -118,8 +92,7 @@ export class Engine implements CodeSource, BatchHost {
     this.map = parts.map;
     this.u16 = new Uint16Array(parts.memory.buffer);
     this.i32 = new Int32Array(parts.memory.buffer);
-    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
-    for (let i = TABLE_SLOTS - 1; i >= 0; i--) this.freeSlots.push(i);
+    this.translations = new Translations(parts.memory, parts.code, parts.table);
     for (let i = 0; i < CONTEXTS; i++) this.epochs[i] = ++this.lastEpoch;
     this.code.onCodeStore = (ramPage, from, to) => this.written(ramPage, from, to);
   }
@@ -150,7 +123,7 @@ export class Engine implements CodeSource, BatchHost {
 
   /** A page was fenced; `level` is that of the largest page around it that the context has cached. */
   fenced(context: number, va: number, level: number): void {
-    if (level > 1 || (level === 1 ? this.megaVas.has(Math.floor(va / 0x200000)) : this.pageVas.has(Math.floor(va / 4096)))) this.renew(context);
+    if (level > 1 || this.translations.mayHold(va, level)) this.renew(context);
   }
 
   // ---- what the core calls ----
@@ -165,11 +138,10 @@ export class Engine implements CodeSource, BatchHost {
 
   /** Whether the entry at a record may be entered at pc: its cell is stamped then. */
   verify(record: number): number {
-    const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!, t = this.ofCell[cell]!, va = this.pc();
-    if (this.pcOf(cell) === va && this.holds(t)) {
+    const { translations } = this, cell = translations.cellOf(record), t = translations.of(cell);
+    if (translations.pcOf(cell) === this.pc() && this.holds(t)) {
       if (this.checker !== null) return this.checked(cell, t, this.checker);
-      const epoch = this.epochs[this.context]!;
-      for (const c of t.cells) this.i32[(CELLS + c.cell * CELL + CELL_STAMP) >> 2] = epoch;
+      translations.stamp(t, this.epochs[this.context]!);
       this.stats.verified++;
       t.refusals = 0;
       return 1;
@@ -216,7 +188,7 @@ export class Engine implements CodeSource, BatchHost {
   }
 
   private begin(): Batch {
-    if (this.freeSlots.length < SLOTS_RESERVE || this.freeCells.length < CELLS_RESERVE) this.flush();
+    if (!this.translations.hasRoom) this.flush();
     return new Batch(this);
   }
 
@@ -235,13 +207,20 @@ export class Engine implements CodeSource, BatchHost {
     this.batch = null;
     if (step.value.length === 0) return;
     this.stats.modules++;
-    for (const built of step.value) this.install(built);
+    // A cell that is checked at each entry is never stamped.
+    const epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
+    for (const built of step.value) {
+      this.translations.install(built, epoch, (va) => this.recordOf(va));
+      this.stats.regions++;
+      this.stats.wasmBytes += built.wasmBytes;
+      this.stats.translatedInsns += built.region.insnCount;
+    }
   }
 
   private abandon(batch: Batch): void {
     this.batch = null;
     this.stats.abandoned++;
-    this.freeCells.push(...batch.cells);
+    this.translations.giveBack(batch.cells);
     for (const r of batch.regions) this.coolPlace(r.entryVa, this.pageAt(r.entryVa));
   }
 
@@ -266,18 +245,13 @@ export class Engine implements CodeSource, BatchHost {
     return region;
   }
 
-  /** Begins to count the jumps to a record anew. */
-  private cool(record: number): void {
-    this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
-  }
-
   private coolPlace(va: number, ramPage: number): void {
-    if (ramPage >= 0 && this.code.hasRecords(ramPage)) this.cool(this.code.recordsOf(ramPage) + (va - Math.floor(va / 4096) * 4096) * (RECORD / 2));
+    if (ramPage >= 0 && this.code.hasRecords(ramPage)) this.translations.cool(this.code.recordsOf(ramPage) + (va - Math.floor(va / 4096) * 4096) * (RECORD / 2));
   }
 
   private isEntry(va: number): boolean {
     const record = this.recordOf(va);
-    return record < 0 || this.u16[record >> 1] === OP_ENTER;
+    return record < 0 || this.translations.isEntry(record);
   }
 
   /**
@@ -287,66 +261,28 @@ export class Engine implements CodeSource, BatchHost {
   private isWithin(va: number): boolean {
     const record = this.recordOf(va), times = this.passed.get(record) ?? 0;
     if (times >= this.tuning.passes) return false;
-    for (const t of this.byPage.get(this.code.ramOffsetOf(record) >>> 12) ?? []) {
+    for (const t of this.translations.on(this.code.ramOffsetOf(record) >>> 12)) {
       if (!t.code.has(va) || !this.holds(t)) continue;
       this.passed.set(record, times + 1);
-      this.cool(record);
+      this.translations.cool(record);
       return true;
     }
     return false;
   }
 
   entryAt(va: number): { f: WebAssembly.ExportValue; cellAt: number; entry: number } | null {
-    const record = this.recordOf(va);
-    if (record < 0 || this.u16[record >> 1] !== OP_ENTER) return null;
-    const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!, at = this.cellAt(cell);
-    if (this.pcOf(cell) !== va) return null;
+    const cell = this.translations.entryFor(this.recordOf(va), va);
+    if (cell < 0) return null;
+    const at = this.cellAt(cell);
     return { f: this.table.get(this.i32[(at + CELL_SLOT) >> 2]!) as WebAssembly.ExportValue, cellAt: at, entry: this.i32[(at + CELL_ENTRY) >> 2]! };
   }
 
   takeCell(): number {
-    return this.freeCells.pop()!;
+    return this.translations.takeCell();
   }
 
   cellAt(cell: number): number {
-    return CELLS + cell * CELL;
-  }
-
-  private install({ region, firstCell, needs, f, wasmBytes }: Built): void {
-    // A cell that is checked at each entry is never stamped.
-    const slot = this.freeSlots.pop()!, epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
-    const code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
-    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], code, exits: region.exits, refusals: 0 };
-    this.table.set(slot, f);
-    region.entries.forEach((id, n) => {
-      const { va } = region.blocks[id]!, record = this.recordOf(va);
-      // Another region's entry stays: both are right.
-      if (record < 0 || this.u16[record >> 1] === OP_ENTER) return;
-      if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
-      const cell = n === 0 ? firstCell : this.takeCell(), at = this.cellAt(cell) >> 2, { i32 } = this;
-      i32[at + CELL_STAMP / 4] = epoch;
-      i32[at + CELL_SLOT / 4] = slot;
-      i32[at + CELL_NEED / 4] = needs[id]!;
-      i32[at + CELL_OP / 4] = this.u16[record >> 1]!;
-      i32[at + CELL_PC / 4] = va | 0;
-      i32[at + CELL_PC / 4 + 1] = Math.floor(va / TWO32);
-      i32[at + CELL_ENTRY / 4] = n << DEPTH_BITS;
-      this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1] = cell;
-      this.u16[record >> 1] = OP_ENTER;
-      this.ofCell[cell] = t;
-      t.cells.push({ record, cell });
-    });
-    this.all.add(t);
-    for (const p of region.pages) {
-      let set = this.byPage.get(p.ramPage);
-      if (set === undefined) this.byPage.set(p.ramPage, (set = new Set()));
-      set.add(t);
-      this.pageVas.add(Math.floor(p.va / 4096));
-      this.megaVas.add(Math.floor(p.va / 0x200000));
-    }
-    this.stats.regions++;
-    this.stats.wasmBytes += wasmBytes;
-    this.stats.translatedInsns += region.insnCount;
+    return this.translations.cellAt(cell);
   }
 
   // ---- dropping ----
@@ -354,47 +290,30 @@ export class Engine implements CodeSource, BatchHost {
   /** Bytes of a RAM page are about to change. */
   private written(ramPage: number, from: number, to: number): void {
     this.batch?.touch(ramPage, from, to);
-    const set = this.byPage.get(ramPage);
-    if (set === undefined) return;
-    for (const t of [...set]) if (t.pages.some((p) => p.ramPage === ramPage && p.lo < to && p.hi > from)) this.drop(t);
+    const there = this.translations.on(ramPage);
+    for (const t of [...there]) if (t.pages.some((p) => p.ramPage === ramPage && p.lo < to && p.hi > from)) this.drop(t);
   }
 
   private drop(t: Translation): void {
-    for (const { record, cell } of t.cells) {
-      if (this.u16[record >> 1] === OP_ENTER) this.u16[record >> 1] = this.i32[(CELLS + cell * CELL + CELL_OP) >> 2]!;
-      this.cool(record);
-      this.i32[(CELLS + cell * CELL + CELL_STAMP) >> 2] = 0;
-      // The cell is not used again before the next flush: callers may still look at its stamp.
-      this.ofCell[cell] = null;
-    }
-    for (const p of t.pages) {
-      const set = this.byPage.get(p.ramPage);
-      set?.delete(t);
-      if (set?.size === 0) this.byPage.delete(p.ramPage);
-    }
-    this.table.set(t.slot, null);
-    this.freeSlots.push(t.slot);
-    this.all.delete(t);
+    this.translations.drop(t);
     this.stats.drops++;
   }
 
   private dropAtRandom(): void {
     this.random = (Math.imul(this.random, 1103515245) + 12345) & 0x7fffffff;
     const n = this.random >>> 8;
-    if (n % this.tuning.drop !== 0 || this.all.size === 0) return;
+    const { all } = this.translations;
+    if (n % this.tuning.drop !== 0 || all.size === 0) return;
     if (n % 7 === 0) this.flush();
-    else this.drop([...this.all][n % this.all.size]!);
+    else this.drop([...all][n % all.size]!);
   }
 
   /** Forgets every translation. */
   flush(): void {
     this.batch = null;
-    for (const t of [...this.all]) this.drop(t);
-    this.freeCells.length = 0;
-    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
+    for (const t of [...this.translations.all]) this.drop(t);
+    this.translations.renew();
     this.passed.clear();
-    this.pageVas.clear();
-    this.megaVas.clear();
     this.stats.flushes++;
   }
 
@@ -414,10 +333,8 @@ export class Engine implements CodeSource, BatchHost {
   }
 
   exitsOf(va: number): readonly number[] | null {
-    const record = this.recordOf(va);
-    if (record < 0 || this.u16[record >> 1] !== OP_ENTER) return null;
-    const cell = this.u16[(record >> 3) + ENTRY_OF_BIAS >> 1]!;
-    return this.pcOf(cell) === va ? this.ofCell[cell]!.exits : null;
+    const cell = this.translations.entryFor(this.recordOf(va), va);
+    return cell < 0 ? null : this.translations.of(cell).exits;
   }
 
   targets(ramPage: number): readonly number[] {
@@ -432,17 +349,13 @@ export class Engine implements CodeSource, BatchHost {
 
   /** What is in use now; `stats` counts from the start. */
   report() {
-    const all = [...this.all], sum = (of: (t: Translation) => number): number => all.reduce((n, t) => n + of(t), 0);
-    return {
-      regions: all.length, insns: sum((t) => t.insns), wasmBytes: sum((t) => t.wasmBytes), cells: ENTRY_CELLS - this.freeCells.length, cellsMax: ENTRY_CELLS,
-      slots: TABLE_SLOTS - this.freeSlots.length, slotsMax: TABLE_SLOTS, queued: this.queue.length, pages: this.byPage.size, hotJumps: this.tuning.hot,
-    };
+    return { ...this.translations.report(), queued: this.queue.length, hotJumps: this.tuning.hot };
   }
 
   /** Whether a region that holds here reaches over an address of the code that is mapped now. */
   covers(va: number): boolean {
     const pageVa = Math.floor(va / 4096) * 4096, ramPage = this.map.codePage(pageVa), offset = va - pageVa;
-    for (const t of this.byPage.get(ramPage) ?? []) if (t.pages.some((p) => p.va === pageVa && p.ramPage === ramPage && offset >= p.lo && offset < p.hi)) return true;
+    for (const t of this.translations.on(ramPage)) if (t.pages.some((p) => p.va === pageVa && p.ramPage === ramPage && offset >= p.lo && offset < p.hi)) return true;
     return false;
   }
 
@@ -455,11 +368,6 @@ export class Engine implements CodeSource, BatchHost {
 
   private pc(): number {
     const at = (this.block + PC) >> 2;
-    return this.i32[at + 1]! * TWO32 + (this.i32[at]! >>> 0);
-  }
-
-  private pcOf(cell: number): number {
-    const at = (CELLS + cell * CELL + CELL_PC) >> 2;
     return this.i32[at + 1]! * TWO32 + (this.i32[at]! >>> 0);
   }
 
