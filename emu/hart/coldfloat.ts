@@ -4,8 +4,8 @@
 // Operations that round to nearest are tried with the host's own arithmetic first: where it can be shown that the result is
 // exact, or NX is set anyway, nothing else is needed. Programs on whole numbers never set NX and would crawl otherwise.
 import {
-  FP_ADD, FP_CLASS, FP_CONVERT, FP_DIV, FP_EQ, FP_FROM_L, FP_FROM_LU, FP_FROM_W, FP_FROM_WU, FP_LE, FP_LT, FP_MADD, FP_MAX, FP_MIN, FP_MSUB,
-  FP_MUL, FP_NMADD, FP_NMSUB, FP_SINGLE, FP_SQRT, FP_SUB, FP_TO_L, FP_TO_LU, FP_TO_W, FP_TO_WU,
+  FP_ADD, FP_CLASS, FP_CONVERT, FP_DIV, FP_EQ, FP_FROM_L, FP_FROM_LU, FP_FROM_W, FP_FROM_WU, FP_LT, FP_MADD, FP_MAX, FP_MIN, FP_MSUB,
+  FP_MUL, FP_NMADD, FP_NMSUB, FP_SINGLE, FP_SQRT, FP_SUB, FP_TO_L, FP_TO_LU, FP_TO_W,
 } from "../isa/rows-fd.ts";
 import { FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, REC_IMM, REC_RD, REC_RS1, REC_RS2, REC_RS3 } from "./layout.ts";
 import * as soft from "./softfloat.ts";

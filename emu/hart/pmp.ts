@@ -11,7 +11,7 @@ export const PMP_R = 1, PMP_W = 2, PMP_X = 4, PMP_RWX = 7;
 /** The answer of `page()` when entries divide the page. */
 export const PMP_MIXED = -1;
 
-const L = 0x80, A = 0x18, TOR = 0x08, NA4 = 0x10, NAPOT = 0x18, WRITABLE = 0x9f;
+const L = 0x80, A = 0x18, TOR = 0x08, NAPOT = 0x18, WRITABLE = 0x9f;
 const TWO32 = 4294967296;
 const PRIV_M = 3;
 

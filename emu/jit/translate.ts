@@ -451,7 +451,7 @@ class RegionEmitter implements Frame {
   }
 
   private emitIndirect(block: Block): void {
-    const { e } = this, vas = block.targets.filter((va) => this.byVa.has(va));
+    const vas = block.targets.filter((va) => this.byVa.has(va));
     if (vas.length > 0) {
       const low = Math.min(...vas), count = (Math.max(...vas) - low) / 2 + 1;
       if (count <= TABLE_MAX) this.emitSwitch(vas, low, count);

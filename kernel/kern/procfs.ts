@@ -18,7 +18,7 @@ import { locksText } from "./proclocks.ts";
 import { mapsText, smapsText } from "./procmaps.ts";
 import { limitsText, procStat, procStatm, procStatus, ticks } from "./procstat.ts";
 
-const PROC_MAGIC = 0x9fa0, PAGE = 4096, KB = 4;
+const PROC_MAGIC = 0x9fa0, KB = 4;
 
 /** Hundredths of a second, cut off as Linux does. */
 const seconds = (ns: number): string => (ticks(ns) / 100).toFixed(2);
@@ -142,7 +142,7 @@ class ProcDir extends SynthDir {
     if (p.state > PS_ZOMBIE) return -ESRCH;
     const at = FILES.findIndex(([n]) => n === name), file = FILES[at];
     if (file) return this.owned(new SynthFile(ino + 1 + at, file[1], () => file[2](k, p, this.only), file[0].startsWith("oom") ? (b) => b.length : null));
-    if (name === "fd") return this.owned(new FdDir(k, p, ino + INO_FD));
+    if (name === "fd") return this.owned(new FdDir(p, ino + INO_FD));
     if (name === "task") return this.owned(new TaskDir(k, p, ino + INO_TASK));
     const link = LINKS.indexOf(name as "exe");
     return link < 0 ? -ENOENT : this.owned(new SynthLink(ino + INO_LINK + link, () => linkTarget(k, p, LINKS[link]!)));
@@ -165,11 +165,9 @@ class ProcDir extends SynthDir {
 
 /** /proc/N/fd: a link for each descriptor. */
 class FdDir extends SynthDir {
-  private readonly k: Kern;
   private readonly p: Process;
-  constructor(k: Kern, p: Process, ino: number) {
+  constructor(p: Process, ino: number) {
     super(ino, 0o500);
-    this.k = k;
     this.p = p;
   }
 

@@ -6,7 +6,7 @@
 //
 // Registers move between the hart and a thread's saved copy only when another thread's user code is about to run.
 import { ETIMEDOUT } from "../lib/errno.ts";
-import { KASSERT, panic } from "../lib/kassert.ts";
+import { panic } from "../lib/kassert.ts";
 import { KThread, type KGen, type Runnable, type Sleep } from "../lib/kthread.ts";
 import { Callout } from "./callout.ts";
 import type { Kern } from "./kern.ts";

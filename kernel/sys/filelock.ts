@@ -7,7 +7,7 @@ import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { argUOf, getView, intOf, putBytes } from "./args.ts";
 
-const F_GETLK = 5, F_SETLK = 6, F_SETLKW = 7, F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_OFD_SETLKW = 38;
+const F_GETLK = 5, F_SETLKW = 7, F_OFD_GETLK = 36, F_OFD_SETLKW = 38;
 const LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8, LOCK_MAND = 32;
 const SEEK_SET = 0, SEEK_CUR = 1, SEEK_END = 2;
 const OFFSET_MAX = LOCK_END - 1n;

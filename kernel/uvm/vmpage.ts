@@ -8,10 +8,10 @@
 // Lock order: object, anon, PQ, FPQ.
 import { KASSERT } from "../lib/kassert.ts";
 import { KLock, RANK_FREEQ, RANK_PAGEQ } from "../lib/klock.ts";
-import type { KContext, KGen, KThread } from "../lib/kthread.ts";
+import type { KContext, KThread } from "../lib/kthread.ts";
 import type { PmapModule } from "../hal/pmap.ts";
 import type { Anons } from "./anon.ts";
-import { UO_AOBJ, UO_VNODE, type UvmObject } from "./object.ts";
+import type { UvmObject } from "./object.ts";
 import { PageList } from "./pageq.ts";
 import type { Uvmexp } from "./stat.ts";
 

@@ -18,7 +18,7 @@ import {
 } from "../helpers/pmapbox.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
-const VA = 0x40_0000, KVA = VM_MIN_KERNEL, MEGA = 2 ** 21, NOP = 0x13, LI_A0 = (n: number): number => (n << 20) | 0x513;
+const VA = 0x40_0000, KVA = VM_MIN_KERNEL, MEGA = 2 ** 21, LI_A0 = (n: number): number => (n << 20) | 0x513;
 
 /** One page of the model of T-PM-1. */
 interface Mapped { pg: number; prot: number; wired: boolean }

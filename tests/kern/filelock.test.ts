@@ -34,7 +34,7 @@ class LockBox extends KernBox {
     return this.run(this.opening(path, flags | 0o100, p), p);
   }
 
-  private *lockCall(p: Process, fd: number, cmd: number, type: number, start: number, len: number, whence: number): KGen<number> {
+  private *lockCall(fd: number, cmd: number): KGen<number> {
     return yield* this.syscall(FILE_CALLS, FCNTL, this.ctx.cur as Process["mainThread"], fd, cmd, USER_VA);
   }
 
@@ -51,7 +51,7 @@ class LockBox extends KernBox {
   /** fcntl with a lock, begun. */
   ask(p: Process, fd: number, cmd: number, type: number, start = 0, len = 0, whence = SET): Call<number> {
     this.put(p, type, start, len, whence);
-    return this.begin(() => this.lockCall(p, fd, cmd, type, start, len, whence), p);
+    return this.begin(() => this.lockCall(fd, cmd), p);
   }
 
   /** The same, which may not sleep. */

@@ -3,7 +3,7 @@ import { Plic } from "../../../emu/dev/plic.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
 const test = suite("plic");
-const ENABLE_M = 0x2000, ENABLE_S = 0x2080, THRESHOLD_M = 0x200000, CLAIM_M = 0x200004, THRESHOLD_S = 0x201000, CLAIM_S = 0x201004;
+const ENABLE_M = 0x2000, ENABLE_S = 0x2080, CLAIM_M = 0x200004, THRESHOLD_S = 0x201000, CLAIM_S = 0x201004;
 
 function fixture() {
   const pins = [false, false];
