@@ -20,7 +20,7 @@ const MAX_NESTS = 4;
 /** What the caller asked: event bits with flags, and 64 bits of its own. */
 export interface EpollEvent { readonly events: number; readonly lo: number; readonly hi: number }
 
-class EpollItem extends PollWaiter {
+export class EpollItem extends PollWaiter {
   readonly ep: Epoll;
   readonly file: OpenFile;
   readonly fd: number;
@@ -54,6 +54,9 @@ class EpollItem extends PollWaiter {
     this.ep.remove(this);
   }
 }
+
+/** An event that holds, and whose it is. */
+export interface Told extends EpollEvent { readonly item: EpollItem }
 
 export class Epoll {
   private readonly ctx: KContext;
@@ -131,19 +134,28 @@ export class Epoll {
   }
 
   /** Takes up to `most` events. => each with the bits that hold */
-  collect(most: number): EpollEvent[] {
-    const out: EpollEvent[] = [];
+  collect(most: number): Told[] {
+    const out: Told[] = [];
     for (const i of [...this.ready]) {
       if (out.length >= most) break;
       const events = i.look(), { ask } = i;
       this.ready.delete(i);
       if (events === 0) continue;
-      out.push({ events, lo: ask.lo, hi: ask.hi });
+      out.push({ events, lo: ask.lo, hi: ask.hi, item: i });
       if ((ask.events & EPOLLONESHOT) !== 0) i.isDisabled = true;
       // To the end of the list: next time others come first.
       else if ((ask.events & EPOLLET) === 0) this.ready.add(i);
     }
     return out;
+  }
+
+  /** Events that could not be told after all: edges and EPOLLONESHOT are as before. */
+  giveBack(list: readonly Told[]): void {
+    for (const { item } of list) {
+      if (this.find(item.file, item.fd) !== item) continue;
+      if ((item.ask.events & EPOLLONESHOT) !== 0) item.isDisabled = false;
+      this.mayBeReady(item);
+    }
   }
 
   /** Something is ready now. */

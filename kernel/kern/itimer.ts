@@ -35,14 +35,23 @@ export class ProcTimer implements CpuTimer {
     this.callout = new Callout(() => this.tick());
   }
 
-  set(dueNs: number, intervalNs: number): void {
+  /** => isWall: dueNs stands for a time of CLOCK_REALTIME, and moves when that is set */
+  set(dueNs: number, intervalNs: number, isWall = false): void {
+    const { onSet } = this.k.ctx.wall;
     this.dueNs = dueNs;
     this.intervalNs = intervalNs;
     this.overrun = 0;
+    if (isWall && dueNs !== Infinity) onSet.add(this.moved);
+    else onSet.delete(this.moved);
     if (dueNs !== Infinity) this.arm();
     else if (this.meter === null) this.k.callouts.cancel(this.callout);
     else this.timersOfMeter.delete(this);
   }
+
+  private readonly moved = (ns: number): void => {
+    this.dueNs -= ns;
+    this.arm();
+  };
 
   /** Time left, 0 not armed; at least 1 when armed. */
   leftNs(): number {

@@ -93,20 +93,11 @@ export class Kern {
     this.uvm = o.uvm;
     this.random = o.random;
     o.ctx.wall.virtualNs = () => this.now();
-    this.epochSec = o.epochSec;
+    o.ctx.wall.epochSec = o.epochSec;
     this.syscalls = o.syscalls;
     this.trace = o.trace;
     this.maxThreads = Math.min(MAX_THREADS, Math.max(32, o.uvm.exp.npages >> 6));
     this.sched = new Scheduler(this);
-  }
-
-  /** Offset of CLOCK_REALTIME from the virtual clock. */
-  get epochSec(): number {
-    return this.ctx.wall.epochSec;
-  }
-
-  set epochSec(sec: number) {
-    this.ctx.wall.epochSec = sec;
   }
 
   /** Virtual time in ns since power-on. */

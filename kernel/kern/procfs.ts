@@ -253,7 +253,7 @@ function meminfo(k: Kern): string {
 function systemStat(k: Kern): string {
   k.sched.charge();
   const { clock } = k.hal.machine, { totalNs } = k.sched.system, cpu = `${ticks(clock.busyNs - totalNs)} 0 ${ticks(totalNs)} ${ticks(clock.idleNs)} 0 0 0 0 0 0`;
-  const counts = `intr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.epochSec}\nprocesses ${k.forks + 1}\n`;
+  const counts = `intr ${k.hal.interrupts}\nctxt ${k.contextSwitches}\nbtime ${k.ctx.wall.epochSec}\nprocesses ${k.forks + 1}\n`;
   return `cpu  ${cpu}\ncpu0 ${cpu}\n${counts}procs_running ${k.sched.queueLength + 1}\nprocs_blocked 0\n`;
 }
 

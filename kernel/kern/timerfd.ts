@@ -1,5 +1,5 @@
 // timerfd: a timer as a file. Reading takes how often it expired; time is the virtual clock.
-import { EINVAL } from "../lib/errno.ts";
+import { ECANCELED, EINVAL } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { type Uio, uiomove } from "../uvm/uio.ts";
 import type { Attr } from "../vfs/vnode.ts";
@@ -15,6 +15,8 @@ export class TimerFd {
   readonly timer: ProcTimer;
   /** Expirations that were not read. */
   ticks = 0;
+  /** CLOCK_REALTIME was set since the last read: TFD_TIMER_CANCEL_ON_SET. */
+  private isCanceled = false;
   readonly readable = new PollQueue();
   private readonly k: Kern;
 
@@ -35,10 +37,31 @@ export class TimerFd {
     if (this.timer.dueNs <= this.k.now()) this.k.callouts.run(this.k.now());
   }
 
-  /** => dueNs is virtual time; Infinity disarms */
-  set(dueNs: number, intervalNs: number): void {
+  /**
+   * => dueNs is virtual time, Infinity disarms; isWall: it stands for a time of CLOCK_REALTIME; cancels: a read fails when that is set
+   * => whether it had been set, and nobody has read that
+   */
+  set(dueNs: number, intervalNs: number, isWall = false, cancels = false): boolean {
+    const wasCanceled = cancels && this.isCanceled, { onSet } = this.k.ctx.wall;
     this.ticks = 0;
-    this.timer.set(dueNs, intervalNs);
+    this.isCanceled = false;
+    this.timer.set(dueNs, intervalNs, isWall);
+    if (cancels) onSet.add(this.wallSet);
+    else onSet.delete(this.wallSet);
+    return wasCanceled;
+  }
+
+  private readonly wallSet = (): void => {
+    this.isCanceled = true;
+    this.expired(1);
+  };
+
+  /** Takes what a read tells. => expirations, or -ECANCELED */
+  take(): number {
+    const n = this.isCanceled ? -ECANCELED : this.ticks;
+    this.ticks = 0;
+    this.isCanceled = false;
+    return n;
   }
 }
 
@@ -64,8 +87,9 @@ export class TimerFdOps implements FileOps {
       const r = yield* waitFor(this.k, f, t.readable, "timerrd");
       if (r < 0) return r;
     }
-    const bytes = new Uint8Array(BigUint64Array.of(BigInt(t.ticks)).buffer);
-    t.ticks = 0;
+    const n = t.take();
+    if (n < 0) return n;
+    const bytes = new Uint8Array(BigUint64Array.of(BigInt(n)).buffer);
     const error = yield* uiomove(bytes, 0, BYTES, uio);
     return error < 0 ? error : BYTES;
   }
@@ -82,7 +106,7 @@ export class TimerFdOps implements FileOps {
   }
 
   *close(f: OpenFile): KGen<void> {
-    timerFdOf(f).timer.set(Infinity, 0);
+    timerFdOf(f).set(Infinity, 0);
   }
 
   *stat(): KGen<Attr | number> {

@@ -7,6 +7,8 @@
 
 export interface Timespec { readonly sec: number; readonly nsec: number }
 
+const NS = 1e9;
+
 export const EPOCH: Timespec = { sec: 0, nsec: 0 };
 
 /** => below 0: a is earlier; 0: the same */
@@ -27,22 +29,45 @@ export class Instant implements Timespec {
   }
 }
 
-/** CLOCK_REALTIME: the virtual clock, moved by whole seconds so that no sum rounds. */
+/** CLOCK_REALTIME: the virtual clock, moved by seconds and nanoseconds apart so that no sum rounds. */
 export class WallClock {
-  /** Seconds since 1970 when the virtual clock was 0; clock_settime(2) changes it. */
+  /** The time when the virtual clock was 0; clock_settime(2) changes it. */
   epochSec = 0;
+  epochNsec = 0;
   /** The virtual clock in ns: whoever runs the kernel sets it. */
   virtualNs: () => number = () => 0;
+  /** Who waits for a time of this clock: told by how many ns it was moved forward. */
+  readonly onSet = new Set<(movedNs: number) => void>();
 
   /** Writes the time of now. => allocates nothing */
   stamp(into: Instant): void {
-    const ns = this.virtualNs(), sec = Math.floor(ns / 1e9);
-    into.sec = sec + this.epochSec;
-    into.nsec = Math.floor(ns - sec * 1e9);
+    const ns = this.virtualNs(), sec = Math.floor(ns / NS), nsec = Math.floor(ns - sec * NS) + this.epochNsec, carry = nsec >= NS ? 1 : 0;
+    into.sec = sec + this.epochSec + carry;
+    into.nsec = nsec - carry * NS;
+  }
+
+  now(): Timespec {
+    const now = new Instant();
+    this.stamp(now);
+    return now.value();
   }
 
   /** Seconds alone. */
   nowSec(): number {
-    return Math.floor(this.virtualNs() / 1e9) + this.epochSec;
+    return Math.floor((this.virtualNs() + this.epochNsec) / NS) + this.epochSec;
+  }
+
+  /** What to add to virtual time; as one number, so to some 256 ns. */
+  get offsetNs(): number {
+    return this.epochSec * NS + this.epochNsec;
+  }
+
+  /** From now on it is `t`. */
+  set(t: Timespec): void {
+    const ns = this.virtualNs(), sec = Math.floor(ns / NS), nsec = t.nsec - Math.floor(ns - sec * NS), borrow = nsec < 0 ? 1 : 0;
+    const epochSec = t.sec - sec - borrow, epochNsec = nsec + borrow * NS, moved = (epochSec - this.epochSec) * NS + (epochNsec - this.epochNsec);
+    this.epochSec = epochSec;
+    this.epochNsec = epochNsec;
+    for (const tell of [...this.onSet]) tell(moved);
   }
 }

@@ -1,7 +1,7 @@
 // System calls that make files of events: eventfd2, timerfd_*, signalfd4; and epoll.
-import { EBADF, EFAULT, EINTR, EINVAL, ETIMEDOUT } from "../lib/errno.ts";
+import { EBADF, ECANCELED, EFAULT, EINTR, EINVAL, ETIMEDOUT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { type Epoll, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollOps } from "../kern/epoll.ts";
+import { type Epoll, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollOps, type Told } from "../kern/epoll.ts";
 import { EventFdOps } from "../kern/eventfd.ts";
 import { fileRelease, O_CLOEXEC, O_NONBLOCK, type OpenFile } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
@@ -9,7 +9,7 @@ import type { Thread } from "../kern/proc.ts";
 import { hasSignal } from "../kern/signal.ts";
 import { setSignalMask, SignalFdOps } from "../kern/signalfd.ts";
 import { TimerFdOps, timerFdOf } from "../kern/timerfd.ts";
-import { NS, putTimespec, timespecAt } from "./abi.ts";
+import { putTimespec, timespecAt } from "./abi.ts";
 import { argUOf, getView, intOf, putBytes, type Row, slow } from "./args.ts";
 import { holdFile, installFile } from "./file.ts";
 import { getSigset, restoreMask, swapMask } from "./signal.ts";
@@ -66,14 +66,15 @@ function* timerfdSettime(k: Kern, t: Thread): KGen<number> {
   const interval = timespecAt(d, 0), value = timespecAt(d, 16);
   if (interval < 0 || value < 0) return -EINVAL;
   if (typeof f === "number") return f;
-  const tm = timerFdOf(f), base = (flags & TFD_TIMER_ABSTIME) === 0 ? k.now() : isRealClock(tm.clockId) ? -k.epochSec * NS : 0;
+  const tm = timerFdOf(f), isAbs = (flags & TFD_TIMER_ABSTIME) !== 0, isWall = isAbs && isRealClock(tm.clockId);
   tm.catchUp();
   if (oldVa !== 0) {
     const err = yield* tellTimer(k, t, f, oldVa);
     if (err < 0) return err;
   }
-  tm.set(value === 0 ? Infinity : base + value, interval);
-  return 0;
+  // After the old setting is told, which may have taken a while.
+  const base = isWall ? -k.ctx.wall.offsetNs : isAbs ? 0 : k.now(), cancels = isWall && (flags & TFD_TIMER_CANCEL_ON_SET) !== 0;
+  return tm.set(value === 0 ? Infinity : base + value, interval, isWall, cancels) ? -ECANCELED : 0;
 }
 
 function* timerfdGettime(k: Kern, t: Thread): KGen<number> {
@@ -102,15 +103,22 @@ function* epollCtl(k: Kern, t: Thread): KGen<number> {
   return op === EPOLL_CTL_ADD ? ep.add(target, fd, ask) : op === EPOLL_CTL_MOD ? ep.modify(target, fd, ask) : -EINVAL;
 }
 
+/** Puts events at `va`. What does not fit into memory is told again. => how many were told, or -EFAULT: none */
+function* tellEvents(k: Kern, t: Thread, ep: Epoll, va: number, list: readonly Told[]): KGen<number> {
+  const d = new DataView(new ArrayBuffer(EVENT_BYTES * list.length)), bytes = new Uint8Array(d.buffer);
+  list.forEach((e, i) => [e.events, 0, e.lo, e.hi].forEach((v, j) => d.setInt32(EVENT_BYTES * i + 4 * j, v, true)));
+  if ((yield* putBytes(k, t, va, bytes)) >= 0) return list.length;
+  let n = 0;
+  while (n < list.length && (yield* putBytes(k, t, va + EVENT_BYTES * n, bytes.subarray(EVENT_BYTES * n, EVENT_BYTES * (n + 1)))) >= 0) n++;
+  ep.giveBack(list.slice(n));
+  return n > 0 ? n : -EFAULT;
+}
+
 /** Waits for events of an epoll, and puts them at `va`. => how many; 0 at the deadline; -EINTR */
 function* epollWait(k: Kern, t: Thread, ep: Epoll, va: number, most: number, deadlineNs: number): KGen<number> {
   for (;;) {
     const list = ep.collect(most);
-    if (list.length > 0) {
-      const d = new DataView(new ArrayBuffer(EVENT_BYTES * list.length));
-      list.forEach((e, i) => [e.events, 0, e.lo, e.hi].forEach((v, j) => d.setInt32(EVENT_BYTES * i + 4 * j, v, true)));
-      return (yield* putBytes(k, t, va, new Uint8Array(d.buffer))) < 0 ? -EFAULT : list.length;
-    }
+    if (list.length > 0) return yield* tellEvents(k, t, ep, va, list);
     if (k.now() >= deadlineNs) return 0;
     const err = hasSignal(t) ? -EINTR : yield* k.ctx.sleep(ep, "epoll", { interruptible: true, timeoutNs: deadlineNs - k.now() });
     if (err !== 0 && err !== -ETIMEDOUT) return err;

@@ -56,7 +56,7 @@ function* futexTimeout(k: Kern, t: Thread, isAbsolute: boolean, isReal: boolean)
   const ns = timespecAt(d, 0);
   if (ns < 0) return ns;
   if (!Number.isNaN(t.restartDeadline)) return Math.max(0, t.restartDeadline - k.now());
-  return isAbsolute ? Math.max(0, ns - (isReal ? k.epochSec * NS : 0) - k.now()) : ns;
+  return isAbsolute ? Math.max(0, ns - (isReal ? k.ctx.wall.offsetNs : 0) - k.now()) : ns;
 }
 
 function* futex(k: Kern, t: Thread): KGen<number> {

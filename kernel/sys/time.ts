@@ -1,14 +1,15 @@
 // System calls about time. CLOCK_MONOTONIC is the virtual clock; CLOCK_REALTIME is it plus an offset.
 import { EFAULT, EINTR, EINVAL, EPERM, ERESTART, ETIMEDOUT } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
+import type { Timespec } from "../lib/timespec.ts";
 import { CAP_SYS_TIME } from "../kern/caps.ts";
 import { cpuNs, itimerOf, ProcTimer, timerCreate, timerDelete, timerOf } from "../kern/itimer.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Process, Thread } from "../kern/proc.ts";
 import { SIGALRM } from "../kern/sigset.ts";
 import { RESTART_NOHAND } from "../kern/trap.ts";
-import { NS, nsecOf, putTimespec, putTimeval, secOf, timespecAt, timespecBytes, timevalAt } from "./abi.ts";
-import { argUOf, both, fast, getView, intOf, put64, putBytes, putInt, type Row, slow } from "./args.ts";
+import { nsecOf, putTimespec, putTimeval, secOf, timespecAt, timespecBytes, timevalAt } from "./abi.ts";
+import { argUOf, both, fast, getView, i64At, intOf, put64, putBytes, putInt, type Row, slow } from "./args.ts";
 
 const CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS = 2, CLOCK_THREAD = 3, CLOCK_MONOTONIC_RAW = 4, CLOCK_REALTIME_COARSE = 5;
 const CLOCK_MONOTONIC_COARSE = 6, CLOCK_BOOTTIME = 7, CLOCK_TAI = 11;
@@ -17,13 +18,11 @@ const TIMER_ABSTIME = 1;
 const isReal = (id: number): boolean => id === CLOCK_REALTIME || id === CLOCK_REALTIME_COARSE || id === CLOCK_TAI;
 const isMonotonic = (id: number): boolean => id === CLOCK_MONOTONIC || id === CLOCK_MONOTONIC_RAW || id === CLOCK_MONOTONIC_COARSE || id === CLOCK_BOOTTIME;
 
-/** A clock's time as seconds and ns of its second, split so that nothing is lost to rounding. */
-interface ClockTime { sec: number; nsec: number }
-
-function readClock(k: Kern, t: Thread, id: number): ClockTime | null {
-  if (isReal(id) || isMonotonic(id)) {
+function readClock(k: Kern, t: Thread, id: number): Timespec | null {
+  if (isReal(id)) return k.ctx.wall.now();
+  if (isMonotonic(id)) {
     const now = k.now();
-    return { sec: secOf(now) + (isReal(id) ? k.epochSec : 0), nsec: nsecOf(now) };
+    return { sec: secOf(now), nsec: nsecOf(now) };
   }
   const of = cpuMeter(k, t, id);
   if (!of) return null;
@@ -70,15 +69,15 @@ function* clockSettime(k: Kern, t: Thread): KGen<number> {
   if (typeof d === "number") return d;
   if (intOf(t, 0) !== CLOCK_REALTIME || timespecAt(d, 0) < 0) return -EINVAL;
   if (!t.proc.cred.can(CAP_SYS_TIME)) return -EPERM;
-  k.epochSec = secOf(timespecAt(d, 0)) - secOf(k.now());
+  k.ctx.wall.set({ sec: i64At(d, 0), nsec: i64At(d, 8) });
   return 0;
 }
 
 function* gettimeofday(k: Kern, t: Thread): KGen<number> {
-  const va = argUOf(t, 0), d = new DataView(new ArrayBuffer(16)), now = k.now();
+  const va = argUOf(t, 0), d = new DataView(new ArrayBuffer(16)), now = k.ctx.wall.now();
   if (va === 0) return 0;
-  putTimeval(d, 0, now);
-  put64(d, 0, secOf(now) + k.epochSec);
+  put64(d, 0, now.sec);
+  put64(d, 8, Math.floor(now.nsec / 1000));
   return yield* putBytes(k, t, va, new Uint8Array(d.buffer));
 }
 
@@ -92,6 +91,16 @@ export function* sleepUntil(k: Kern, t: Thread, untilNs: number, tag: string): K
     if (err === -ETIMEDOUT) break;
   }
   return 0;
+}
+
+/** Sleeps until a time of CLOCK_REALTIME, which may be set meanwhile. => 0 or -EINTR */
+function* sleepUntilWall(k: Kern, t: Thread, ns: number): KGen<number> {
+  const { wall } = k.ctx, moved = (): void => k.ctx.wakeup(t);
+  wall.onSet.add(moved);
+  let err = 0;
+  for (let left = ns - realNow(k); left > 0 && err !== -EINTR; left = ns - realNow(k)) err = yield* k.ctx.sleep(t, "nanosleep", { interruptible: true, timeoutNs: left });
+  wall.onSet.delete(moved);
+  return err === -EINTR ? err : 0;
 }
 
 /** Until a process or another thread has run for so long. */
@@ -115,8 +124,8 @@ function* nanosleep(k: Kern, t: Thread, id: number, flags: number, reqVa: number
   const ns = timespecAt(d, 0), isAbs = (flags & TIMER_ABSTIME) !== 0;
   if (ns < 0) return ns;
   if (!isReal(id) && !isMonotonic(id)) return yield* cpuSleep(k, t, id, isAbs, ns, remVa);
-  const until = isAbs ? ns - (isReal(id) ? k.epochSec * NS : 0) : k.now() + ns;
-  const err = yield* sleepUntil(k, t, until, "nanosleep");
+  if (isAbs && isReal(id)) return yield* sleepUntilWall(k, t, ns);
+  const err = yield* sleepUntil(k, t, isAbs ? ns : k.now() + ns, "nanosleep");
   if (err === -EINTR && !isAbs && remVa !== 0) {
     const r = yield* putBytes(k, t, remVa, timespecBytes(Math.max(0, t.restartDeadline - k.now())));
     if (r < 0) return -EFAULT;
@@ -209,8 +218,9 @@ function* timerSettime(k: Kern, t: Thread): KGen<number> {
     const err = yield* tellTimer(k, t, tm.timer, argUOf(t, 3));
     if (err < 0) return err;
   }
-  const isAbs = (intOf(t, 1) & TIMER_ABSTIME) !== 0, base = isAbs ? (isReal(tm.clockId) ? -k.epochSec * NS : 0) : tm.timer.clock();
-  tm.timer.set(value === 0 ? Infinity : base + value, interval);
+  const isAbs = (intOf(t, 1) & TIMER_ABSTIME) !== 0, isWall = isAbs && isReal(tm.clockId);
+  const base = isWall ? -k.ctx.wall.offsetNs : isAbs ? 0 : tm.timer.clock();
+  tm.timer.set(value === 0 ? Infinity : base + value, interval, isWall);
   return 0;
 }
 
@@ -229,7 +239,7 @@ export function* getDeadline(k: Kern, t: Thread, va: number): KGen<number> {
   return Number.isNaN(t.restartDeadline) ? k.now() + ns : t.restartDeadline;
 }
 
-export const realNow = (k: Kern): number => k.epochSec * NS + k.now();
+export const realNow = (k: Kern): number => k.ctx.wall.offsetNs + k.now();
 export const isRealClock = isReal;
 
 export const TIME_CALLS: readonly Row[] = [

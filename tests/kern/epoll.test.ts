@@ -7,8 +7,9 @@ import { SignalFdOps } from "../../kernel/kern/signalfd.ts";
 import { SI_USER, SIGKILL, SIGTERM, SIGUSR1 } from "../../kernel/kern/sigset.ts";
 import { SOCK_STREAM } from "../../kernel/kern/socket.ts";
 import { TimerFdOps, timerFdOf } from "../../kernel/kern/timerfd.ts";
-import { EAGAIN, EBADF, EEXIST, EINTR, EINVAL, ELOOP, ENOENT, EPERM } from "../../kernel/lib/errno.ts";
+import { EAGAIN, EBADF, ECANCELED, EEXIST, EFAULT, EINTR, EINVAL, ELOOP, ENOENT, EPERM } from "../../kernel/lib/errno.ts";
 import { EVENT_CALLS } from "../../kernel/sys/event.ts";
+import { TIME_CALLS } from "../../kernel/sys/time.ts";
 import { KernBox, USER_VA } from "../helpers/kernbox.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
@@ -107,6 +108,70 @@ test("epoll_pwait sleeps until something is ready, to its deadline, or a signal;
   assert.is(box.begin(call(22, ep, USER_VA, 1, -1, 0, 8)).interrupt(), -EINTR);
   assert.equal([box.run(call(22, ep, USER_VA, 0, 0, 0, 8)), box.run(call(22, a, USER_VA, 1, 0, 0, 8)), box.run(call(22, 99, USER_VA, 1, 0, 0, 8))], [-EINVAL, -EINVAL, -EBADF]);
   assert.equal([box.run(call(21, ep, 1, ep, USER_VA)), box.run(call(20, 5))], [-EINVAL, -EINVAL]);
+});
+
+test("events for which the buffer has no room in memory are told again: edges, EPOLLONESHOT; those before them count", () => {
+  const box = new EventBox(), t = box.me.mainThread, call = (nr: number, ...a: number[]) => box.syscall(EVENT_CALLS, nr, t, ...a);
+  box.mapUser(1);
+  const ep = box.run(call(20, 0)), wait = (va: number): number => box.run(call(22, ep, va, 8, 0, 0, 8)), end = USER_VA + 4096;
+  for (const [events, data] of [[POLLIN | ET, 1], [POLLIN | ONESHOT, 2]] as const) {
+    const fd = box.run(call(19, 1, 0));
+    box.poke(USER_VA, Int32Array.of(events, 0, data, 0));
+    assert.is(box.run(call(21, ep, 1, fd, USER_VA)), 0);
+  }
+  const data = (va: number): number => box.peek(va, 16).getInt32(8, true);
+  assert.is(wait(end), -EFAULT);
+  assert.is(wait(end - 16), 1, "the first fits");
+  const first = data(end - 16);
+  assert.is(wait(USER_VA), 1, "the second is left");
+  assert.equal([first, data(USER_VA)].sort(), [1, 2]);
+  assert.is(wait(USER_VA), 0, "each was told once");
+});
+
+test("timers on CLOCK_REALTIME follow it when it is set; TFD_TIMER_CANCEL_ON_SET fails the read", () => {
+  const box = new EventBox(), t = box.me.mainThread, call = (nr: number, ...a: number[]) => box.syscall(EVENT_CALLS, nr, t, ...a), { wall } = box.k.ctx;
+  box.mapUser(1);
+  const NOW = 1_800_000_000, at = (ns: number): void => { box.sched.timeNs = ns; box.k.callouts.run(ns); };
+  wall.set({ sec: NOW, nsec: 250_000_000 });
+  assert.equal(wall.now(), { sec: NOW, nsec: 250_000_000 });
+  at(900_000_000);
+  assert.equal(wall.now(), { sec: NOW + 1, nsec: 150_000_000 }, "fractions carry");
+  const arm = (flags: number, sec: number): number => {
+    const fd = box.run(call(85, 0, O_NONBLOCK));
+    box.poke(USER_VA, BigInt64Array.of(0n, 0n, BigInt(sec), 0n));
+    assert.is(box.run(call(86, fd, flags, USER_VA, 0)), 0);
+    return fd;
+  };
+  const follows = box.fileOf(arm(1, NOW + 100)), cancels = arm(3, NOW + 100), relative = box.fileOf(arm(2, 100));
+  at(10e9);
+  assert.equal([follows, relative].map((f) => box.poll(f)), [0, 0]);
+  wall.set({ sec: NOW + 99, nsec: 0 });
+  assert.equal([box.poll(follows), box.poll(box.fileOf(cancels)), box.poll(relative)], [0, IN, 0]);
+  at(11.5e9);
+  assert.equal([box.read(follows), box.read(relative)], [u64(1), -EAGAIN]);
+  assert.equal([box.read(box.fileOf(cancels)), box.read(box.fileOf(cancels))], [-ECANCELED, -EAGAIN]);
+  wall.set({ sec: NOW, nsec: 0 });
+  box.poke(USER_VA, BigInt64Array.of(0n, 0n, BigInt(NOW + 5), 0n));
+  assert.equal([box.run(call(86, cancels, 3, USER_VA, 0)), box.run(call(86, cancels, 3, USER_VA, 0))], [-ECANCELED, 0], "told once, and armed");
+  at(17e9);
+  assert.is(box.read(box.fileOf(cancels)), u64(1));
+  for (const f of [follows, box.fileOf(cancels), relative]) box.close(f);
+  assert.equal([wall.onSet.size, box.k.callouts.next()], [0, Infinity]);
+});
+
+test("clock_nanosleep to a time of CLOCK_REALTIME ends when the clock is set past it", () => {
+  const box = new EventBox(), t = box.me.mainThread, { wall } = box.k.ctx;
+  box.mapUser(1);
+  wall.set({ sec: 1000, nsec: 0 });
+  box.poke(USER_VA, BigInt64Array.of(2000n, 0n));
+  const call = box.begin(box.syscall(TIME_CALLS, 115, t, 0, 1, USER_VA, 0));
+  assert.is(call.sleepsAt, "nanosleep");
+  wall.set({ sec: 1500, nsec: 0 });
+  box.sched.settle();
+  assert.is(call.sleepsAt, "nanosleep");
+  wall.set({ sec: 2000, nsec: 0 });
+  box.sched.settle();
+  assert.equal([call.result, wall.onSet.size], [0, 0]);
 });
 
 test("eventfd: a counter, a semaphore, and a writer that would pass the end waits", () => {
