@@ -45,8 +45,12 @@ export class EpollItem extends PollWaiter {
     return this.isDisabled ? 0 : filePoll(this.file, this.events, this) & this.events;
   }
 
-  override notify(_ctx: KContext, key: number): void {
-    if (!this.isDisabled && (key === 0 || (key & this.events) !== 0)) this.ep.mayBeReady(this);
+  override get isExclusive(): boolean {
+    return (this.ask.events & EPOLLEXCLUSIVE) !== 0;
+  }
+
+  override notify(_ctx: KContext, key: number): boolean {
+    return !this.isDisabled && (key === 0 || (key & this.events) !== 0) && this.ep.mayBeReady(this);
   }
 
   /** The file's last reference went. */
@@ -68,10 +72,12 @@ export class Epoll {
     this.ctx = ctx;
   }
 
-  mayBeReady(i: EpollItem): void {
+  /** => somebody was asleep in epoll_wait, and wakes */
+  mayBeReady(i: EpollItem): boolean {
     this.ready.add(i);
-    this.ctx.wakeup(this);
+    const wakes = this.ctx.wakeup(this);
     this.pollers.notify(this.ctx, POLLIN | POLLRDNORM);
+    return wakes;
   }
 
   private find(f: OpenFile, fd: number): EpollItem | null {

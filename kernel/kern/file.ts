@@ -31,10 +31,15 @@ export class PollWaiter {
   /** Some file became ready after it was asked: do not sleep. */
   isFired = false;
 
-  /** A file changed. `key`: which of POLL* it may be about; 0 unknown. */
-  notify(ctx: KContext, _key: number): void {
+  /** Of those that say so one is enough to be told. */
+  get isExclusive(): boolean {
+    return false;
+  }
+
+  /** A file changed. `key`: which of POLL* it may be about; 0 unknown. => somebody was asleep for it, and wakes */
+  notify(ctx: KContext, _key: number): boolean {
     this.isFired = true;
-    ctx.wakeup(this);
+    return ctx.wakeup(this);
   }
 
   /** A file that it watches is closed. */
@@ -60,7 +65,8 @@ export class PollQueue {
 
   /** State changed: pollers look again. BSD: selnotify. */
   notify(ctx: KContext, key = 0): void {
-    for (const w of this.waiters) w.notify(ctx, key);
+    let isServed = false;
+    for (const w of this.waiters) if (!(w.isExclusive && isServed)) isServed = (w.notify(ctx, key) && w.isExclusive) || isServed;
   }
 }
 

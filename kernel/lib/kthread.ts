@@ -127,12 +127,13 @@ export class KContext {
     else this.sleepers.set(sleep.chan, [t]);
   }
 
-  /** Wakes every thread that sleeps on `chan`. */
-  wakeup(chan: object): void {
+  /** Wakes every thread that sleeps on `chan`. => whether one did */
+  wakeup(chan: object): boolean {
     const queue = this.sleepers.get(chan);
-    if (!queue) return;
+    if (!queue) return false;
     this.sleepers.delete(chan);
     for (const t of queue) this.resume(t, 0);
+    return queue.length > 0;
   }
 
   /** Wakes the thread that has slept longest on `chan`. */

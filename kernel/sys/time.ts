@@ -95,7 +95,7 @@ export function* sleepUntil(k: Kern, t: Thread, untilNs: number, tag: string): K
 
 /** Sleeps until a time of CLOCK_REALTIME, which may be set meanwhile. => 0 or -EINTR */
 function* sleepUntilWall(k: Kern, t: Thread, ns: number): KGen<number> {
-  const { wall } = k.ctx, moved = (): void => k.ctx.wakeup(t);
+  const { wall } = k.ctx, moved = (): void => void k.ctx.wakeup(t);
   wall.onSet.add(moved);
   let err = 0;
   for (let left = ns - realNow(k); left > 0 && err !== -EINTR; left = ns - realNow(k)) err = yield* k.ctx.sleep(t, "nanosleep", { interruptible: true, timeoutNs: left });

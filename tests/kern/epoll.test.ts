@@ -128,6 +128,23 @@ test("events for which the buffer has no room in memory are told again: edges, E
   assert.is(wait(USER_VA), 0, "each was told once");
 });
 
+test("EPOLLEXCLUSIVE: of the epolls that wait for a file one wakes, and one that nobody waits at is passed over", () => {
+  const box = new EventBox(), t = box.me.mainThread, call = (nr: number, ...a: number[]) => box.syscall(EVENT_CALLS, nr, t, ...a);
+  box.mapUser(1);
+  const fd = box.run(call(19, 0, 0)), eps = [0, 1, 2].map(() => box.run(call(20, 0)));
+  for (const ep of eps) {
+    box.poke(USER_VA, Int32Array.of(POLLIN | EXCLUSIVE, 0, 0, 0));
+    assert.is(box.run(call(21, ep, 1, fd, USER_VA)), 0);
+  }
+  const shared = box.run(call(20, 0));
+  box.poke(USER_VA, Int32Array.of(POLLIN, 0, 0, 0));
+  assert.is(box.run(call(21, shared, 1, fd, USER_VA)), 0);
+  const waits = [eps[1]!, eps[2]!, shared].map((ep, i) => box.begin(call(22, ep, USER_VA + 64 * (i + 1), 1, -1, 0, 8)));
+  box.run(box.writing(box.fileOf(fd), u64(1)), box.init);
+  box.sched.settle();
+  assert.equal(waits.map((w) => w.result), [1, undefined, 1]);
+});
+
 test("timers on CLOCK_REALTIME follow it when it is set; TFD_TIMER_CANCEL_ON_SET fails the read", () => {
   const box = new EventBox(), t = box.me.mainThread, call = (nr: number, ...a: number[]) => box.syscall(EVENT_CALLS, nr, t, ...a), { wall } = box.k.ctx;
   box.mapUser(1);
