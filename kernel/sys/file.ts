@@ -1,6 +1,6 @@
 // System calls on descriptors: read, write and their kin, lseek, fcntl, dup, close, fsync, sendfile.
 import {
-  EBADF, EFAULT, EFBIG, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM, EPIPE, ERESTART, ESPIPE,
+  EBADF, EFAULT, EFBIG, EINTR, EINVAL, EIO, EISDIR, EMFILE, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM, EPIPE, ERESTART, ESPIPE,
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
@@ -14,8 +14,9 @@ import type { Thread } from "../kern/proc.ts";
 import { stripSetId } from "../kern/setid.ts";
 import { RLIMIT_NOFILE } from "../kern/rlimit.ts";
 import { tsignal } from "../kern/signal.ts";
+import { socketOf } from "../kern/socket.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
-import { RESTART_SA } from "../kern/trap.ts";
+import { NO_RETURN, RESTART_SA, setResult } from "../kern/trap.ts";
 import { exclusively, ownsFile } from "../kern/vnfile.ts";
 import { argOf, argUOf, both, fast, getView, intOf, i64At, putBytes, type Row, slow, u64At } from "./args.ts";
 import { limitedWrite, mayResize } from "./limit.ts";
@@ -40,6 +41,15 @@ export function holdFile(t: Thread, i: number): OpenFile | null {
 
 // ---- read and write ------------------------------------------------------------------------------------------------
 
+/** A call on a socket with a timeout is not made again after a signal: it would wait anew. */
+export function interrupted(t: Thread, f: OpenFile, r: number, isSend: boolean): number {
+  if (r !== -EINTR || f.ops.kind !== "socket") return r;
+  const s = socketOf(f);
+  if ((isSend ? s.sndTimeoutNs : s.rcvTimeoutNs) === Infinity) return r;
+  setResult(t, -EINTR);
+  return NO_RETURN;
+}
+
 /** A transfer on a held file, which it releases. SIGPIPE is raised here. */
 function* transfer(k: Kern, t: Thread, f: OpenFile, uio: Uio, offset: number): KGen<number> {
   const isWrite = uio.direction === UIO_WRITE;
@@ -47,6 +57,7 @@ function* transfer(k: Kern, t: Thread, f: OpenFile, uio: Uio, offset: number): K
   if (isWrite ? f.isWritable : f.isReadable) {
     n = isWrite ? yield* limitedWrite(k, t, f, uio, offset) : yield* f.ops.read(f, uio, t, offset);
   }
+  n = interrupted(t, f, n, isWrite);
   yield* fileRelease(f);
   if (n === -EPIPE && isWrite && !t.isDead) tsignal(k, t, { sig: SIGPIPE, code: SI_USER, pid: t.proc.pid, uid: t.proc.cred.uid });
   return n;

@@ -1,30 +1,21 @@
 // System calls on sockets: decoding addresses and messages; what a socket does is in its ops (kern/file.ts SocketOps).
-import { EAFNOSUPPORT, EBADF, EFAULT, EINTR, EINVAL, EMSGSIZE, ENOTSOCK, EPERM, EPIPE, ESRCH } from "../lib/errno.ts";
+import { EAFNOSUPPORT, EBADF, EFAULT, EINVAL, EMSGSIZE, ENOTSOCK, EPERM, EPIPE, ESRCH } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import { fileRelease, O_CLOEXEC, O_NONBLOCK, type OpenFile, type SocketOps, type SockMsg } from "../kern/file.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import type { Creds } from "../kern/sockbuf.ts";
-import { socketOf } from "../kern/socket.ts";
 import { tsignal } from "../kern/signal.ts";
 import { SI_USER, SIGPIPE } from "../kern/sigset.ts";
-import { NO_RETURN, RESTART_SA, setResult } from "../kern/trap.ts";
+import { RESTART_SA } from "../kern/trap.ts";
 import { argUOf, getBytes, getView, intOf, put64, putBytes, putInt, type Row, slow, u64At } from "./args.ts";
-import { getIov, installFile, installPair } from "./file.ts";
+import { getIov, installFile, installPair, interrupted } from "./file.ts";
 
 const SOCK_TYPE = 15, ADDR_MAX = 128, CONTROL_MAX = 16384, SOL_SOCKET = 1, SCM_RIGHTS = 1, SCM_CREDENTIALS = 2, MAX_FDS = 253;
 const MSG_CTRUNC = 8, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_WAITFORONE = 0x10000;
 
 type SocketFile = OpenFile & { readonly ops: SocketOps };
-
-/** A call with a timeout is not made again after a signal: it would wait anew. */
-function interrupted(t: Thread, f: OpenFile, r: number, isSend: boolean): number {
-  const s = socketOf(f);
-  if (r !== -EINTR || (isSend ? s.sndTimeoutNs : s.rcvTimeoutNs) === Infinity) return r;
-  setResult(t, -EINTR);
-  return NO_RETURN;
-}
 
 /** Does something on the socket of argument 0, held meanwhile. */
 function* onSocket(t: Thread, act: (f: SocketFile) => KGen<number>): KGen<number> {

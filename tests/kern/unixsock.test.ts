@@ -11,7 +11,9 @@ import {
 } from "../../kernel/lib/errno.ts";
 import { latin1, toBytes } from "../../kernel/uvm/uio.ts";
 import { VDIR } from "../../kernel/vfs/vnode.ts";
-import { KernBox } from "../helpers/kernbox.ts";
+import { NO_RETURN } from "../../kernel/kern/trap.ts";
+import { FILE_CALLS } from "../../kernel/sys/file.ts";
+import { KernBox, USER_VA } from "../helpers/kernbox.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
 const test = suite("unix sockets"), SOL_SOCKET = 1, SO_TYPE = 3, SO_ERROR = 4, SO_SNDBUF = 7, SO_PASSCRED = 16, SO_PEERCRED = 17, SO_ACCEPTCONN = 30;
@@ -478,6 +480,19 @@ test("timeouts: receiving, accepting, connecting and sending end with EAGAIN; ze
   assert.is(box.connect(c, "/sock"), -EAGAIN);
   assert.is(box.run(box.writing(b, "x".repeat(300_000))), 219_264);
   assert.is(box.run(box.writing(b, "x")), -EAGAIN);
+});
+
+test("read and write on a socket with a timeout end with EINTR after a signal, and are not made again", () => {
+  const box = new SockBox(), t = box.me.mainThread, [a] = box.pair(SOCK_STREAM), fd = box.me.fds.alloc(a, 64, false);
+  box.mapUser(1);
+  const interruptedRead = (nr: number, count: number): number | undefined => box.begin(box.syscall(FILE_CALLS, nr, t, fd, USER_VA, count)).interrupt();
+  box.poke(USER_VA, BigInt64Array.of(BigInt(USER_VA + 64), 1n));
+  for (const [nr, count] of [[63, 1], [65, 1]] as const) {
+    assert.is(interruptedRead(nr, count), -EINTR, "without a timeout the caller decides");
+    set(box, a, SO_RCVTIMEO, timeval(5, 0));
+    assert.equal([interruptedRead(nr, count), t.x[20]], [NO_RETURN, -EINTR]);
+    set(box, a, SO_RCVTIMEO, timeval(0, 0));
+  }
 });
 
 test("a sender pays for what nobody took: as many messages as on Linux, and room again at a quarter", () => {
