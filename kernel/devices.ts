@@ -91,7 +91,7 @@ export class Devices {
     });
     yield* this.mountAt(vfs, "devtmpfs", "/dev");
     vfs.types.set("tmpfs", function* (v, source, _device, flags, data) {
-      return new TmpMount(v, source, flags, data);
+      return TmpMount.make(v, source, flags, data);
     });
     yield* this.mountAt(vfs, "proc", "/proc");
     yield* this.mountAt(vfs, "tmpfs", "/tmp");

@@ -25,7 +25,7 @@ export function rwLocks(kernel: Kernel): Map<KRwLock, string> {
     found.set(v.lock, `vnode lock of ${kern.pathOfVnode(v)}`);
     if (v instanceof GenfsVnode) found.set(v["nodeLock"], `genfs node of ${kern.pathOfVnode(v)}`);
   }
-  for (const m of vfs.mounts) if (m instanceof Ext2Mount) found.set(m.fs.lock, `ext2 of ${m.path}`);
+  for (const m of vfs.allMounts) if (m instanceof Ext2Mount) found.set(m.fs.lock, `ext2 of ${m.path}`);
   for (const t of threads(kernel)) if (t.sleep?.chan instanceof KRwLock && !found.has(t.sleep.chan)) found.set(t.sleep.chan, t.sleep.chan.name);
   return found;
 }

@@ -44,7 +44,7 @@ const KINDS = ["vnode", "aobj", "device", "other"] as const;
 /** Every vnode that can be reached. */
 export function vnodes(kernel: Kernel): Set<Vnode> {
   const found = new Set<Vnode>(), { kern, vfs } = kernel;
-  for (const m of vfs.mounts) {
+  for (const m of vfs.allMounts) {
     if (m.covered !== null) found.add(m.covered);
     if (m instanceof Ext2Mount) for (const v of m["vnodes"].values()) found.add(v);
     if (m instanceof TmpMount) for (const v of m.nodes) found.add(v);

@@ -46,7 +46,7 @@ class DiskOps implements FileOps {
   }
 
   isMounted(): boolean {
-    return this.k.vfs.mounts.some((m) => m instanceof Ext2Mount && m.fs.dev === this.dev);
+    return this.k.vfs.allMounts.some((m) => m instanceof Ext2Mount && m.fs.dev === this.dev);
   }
 
   /** Forgets blocks that a file system may have changed on the disk. */

@@ -234,12 +234,14 @@ const mountFlags = (m: Mount): string =>
 const inField = (s: string): string => s.replace(/[ \t\n\\#]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
 
 function mountsText(k: Kern): string {
-  return k.vfs.mounts.map((m) => `${inField(m.source)} ${inField(m.path)} ${m.fsType} ${mountFlags(m)} 0 0\n`).join("");
+  return k.vfs.mounts.map((m) => `${inField(m.source)} ${inField(m.path)} ${m.fsType} ${[mountFlags(m), ...m.options()].join(",")} 0 0\n`).join("");
 }
 
 function mountinfoText(k: Kern): string {
-  const line = (m: Mount): string => `0:${m.dev} / ${inField(m.path)} ${mountFlags(m)} - ${m.fsType} ${inField(m.source)} ${m.isReadOnly ? "ro" : "rw"}\n`;
-  return k.vfs.mounts.map((m, i) => `${20 + i} ${i === 0 ? 1 : 20} ${line(m)}`).join("");
+  const own = (m: Mount): string => [m.isReadOnly ? "ro" : "rw", ...m.options()].join(",");
+  const line = (m: Mount): string => `0:${m.dev} / ${inField(m.path)} ${mountFlags(m)} - ${m.fsType} ${inField(m.source)} ${own(m)}\n`;
+  const id = (m: Mount | undefined): number => (m ? 19 + m.dev : 1);
+  return k.vfs.mounts.map((m) => `${id(m)} ${id(m.covered?.mount)} ${line(m)}`).join("");
 }
 
 function meminfo(k: Kern): string {

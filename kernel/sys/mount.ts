@@ -1,8 +1,10 @@
 // System calls on whole file systems: mount, umount2, statfs, sync.
-import { EBADF, EINVAL, ENODEV, ENOTBLK, EPERM } from "../lib/errno.ts";
+import { EBADF, EBUSY, EINVAL, ENODEV, ENOTBLK, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
+import { PROT_WRITE } from "../hal/prot.ts";
+import { UO_VNODE } from "../uvm/object.ts";
 import { atimeFlags } from "../vfs/filetimes.ts";
-import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID, MNT_RDONLY, MNT_SYNCHRONOUS } from "../vfs/mount.ts";
+import { MNT_NODEV, MNT_NOEXEC, MNT_NOSUID, MNT_RDONLY, MNT_SYNCHRONOUS, type Mount } from "../vfs/mount.ts";
 import { VBLK, type Vnode } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
 import type { OpenFile } from "../kern/file.ts";
@@ -31,7 +33,7 @@ function* mount(k: Kern, t: Thread): KGen<number> {
   if (typeof r === "number") return r;
   const dir = yield* r.keepVnode();
   return yield* withVnode(dir, function* (v) {
-    if ((flags & MS_REMOUNT) !== 0) return (yield* isMountRoot(v)) ? yield* v.mount.remount(flags & MNT_KEPT | atimeFlags(flags, v.mount.flags)) : -EINVAL;
+    if ((flags & MS_REMOUNT) !== 0) return (yield* isMountRoot(v)) ? yield* remount(k, v.mount, flags, data) : -EINVAL;
     const fsFlags = flags & MNT_KEPT | atimeFlags(flags);
     if (!k.vfs.types.has(type)) return -ENODEV;
     const device = source[0] === "/" ? yield* deviceAt(k, t, source) : null;
@@ -42,6 +44,23 @@ function* mount(k: Kern, t: Thread): KGen<number> {
     if (device && typeof device !== "number") yield* device.vrele();
     return err;
   });
+}
+
+function* remount(k: Kern, m: Mount, flags: number, data: string): KGen<number> {
+  if ((flags & MNT_RDONLY) !== 0 && !m.isReadOnly && isMappedForWriting(k, m)) return -EBUSY;
+  return yield* m.remount(flags & MNT_KEPT | atimeFlags(flags, m.flags), data);
+}
+
+/** Some file of it is mapped shared and may be stored to: a file that was opened for writing and may be closed since. */
+function isMappedForWriting(k: Kern, m: Mount): boolean {
+  for (const { vmspace, isZombie } of k.procs.values()) {
+    if (isZombie) continue;
+    const { map } = vmspace;
+    for (let e = map.firstFrom(map.min); e !== map.header; e = e.next) {
+      if (!e.isCopyOnWrite && (e.maxProtection & PROT_WRITE) !== 0 && e.object?.kind === UO_VNODE && (e.object.owner as Vnode).mount === m) return true;
+    }
+  }
+  return false;
 }
 
 function* deviceAt(k: Kern, t: Thread, path: string): KGen<Vnode | number> {
@@ -60,15 +79,18 @@ function* isMountRoot(v: Vnode): KGen<boolean> {
   return root === v;
 }
 
-const MNT_FORCE = 1, MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
+const MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8;
 
-/** Force and detach do no more than the plain call: what is busy stays mounted. */
+/** Force does no more than the plain call: what is busy stays mounted. */
 function* umount2(k: Kern, t: Thread): KGen<number> {
   const flags = intOf(t, 1);
-  if ((flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
+  if ((flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
+  if ((flags & MNT_EXPIRE) !== 0 && (flags & (MNT_FORCE | MNT_DETACH)) !== 0) return -EINVAL;
   if (!t.proc.cred.isRoot) return -EPERM;
   return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), (flags & UMOUNT_NOFOLLOW) !== 0 ? AT_SYMLINK_NOFOLLOW : 0), function* (v) {
-    return (yield* isMountRoot(v)) ? yield* k.vfs.unmount(v) : -EINVAL;
+    if (!(yield* isMountRoot(v))) return -EINVAL;
+    if ((flags & MNT_DETACH) !== 0) return yield* k.vfs.detach(v);
+    return (flags & MNT_EXPIRE) !== 0 ? yield* k.vfs.expire(v) : yield* k.vfs.unmount(v);
   });
 }
 

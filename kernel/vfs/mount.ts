@@ -1,4 +1,10 @@
 // Mounted file systems.
+//
+//   in the tree ── umount: nobody uses it ──────────────────────────► unmount()
+//        └── MNT_DETACH ─► detached: no name leads there ── last user ─┘
+//
+// Who uses one has a reference to one of its vnodes: an open file, a working directory, a mapping, a mount on it.
+import { EBUSY } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import type { Vfs } from "./vfs.ts";
 import type { Vnode } from "./vnode.ts";
@@ -30,6 +36,11 @@ export abstract class Mount {
   covered: Vnode | null = null;
   /** Where it is mounted. */
   path = "/";
+  /** Out of the tree, and still used. */
+  isDetached = false;
+  /** How often a path led into it; and at which of these MNT_EXPIRE found it unused last. */
+  visits = 0;
+  expiresAt = -1;
 
   constructor(vfs: Vfs, fsType: string, source: string, flags: number) {
     this.vfs = vfs;
@@ -47,18 +58,30 @@ export abstract class Mount {
   abstract root(): KGen<Vnode | number>;
   abstract statfs(): FsStat;
 
+  /** Whether anybody uses it beside those who hold `rootRefs` references to its root directory. */
+  abstract isBusy(rootRefs: number): boolean;
+
+  /** A file is open for writing, or goes away when it is closed. => what keeps it from becoming read-only */
+  abstract isBeingWritten(): boolean;
+
+  /** Options of its own, as mount(2) takes them and /proc/mounts shows them. */
+  options(): string[] {
+    return [];
+  }
+
   /** Writes everything out. */
   *sync(): KGen<number> {
     return 0;
   }
 
-  /** Before it goes away: -EBUSY while files are in use. */
+  /** It goes away. => nobody uses it: isBusy; an error keeps it */
   *unmount(): KGen<number> {
     return 0;
   }
 
-  /** Changes flags: read-only to writable and back. */
-  *remount(flags: number): KGen<number> {
+  /** Changes flags: read-only to writable and back; and options. => -EBUSY while files are written, -EINVAL */
+  *remount(flags: number, _data = ""): KGen<number> {
+    if ((flags & MNT_RDONLY) !== 0 && !this.isReadOnly && this.isBeingWritten()) return -EBUSY;
     this.flags = flags;
     return 0;
   }

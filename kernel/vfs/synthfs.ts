@@ -125,6 +125,8 @@ export class SynthMount extends Mount {
   /** When it was mounted. */
   readonly mountTimes: FileTimes;
   readonly live = new Map<number, SynthVnode>();
+  /** All with a reference: more than `live` when a node was computed anew. */
+  readonly used = new Set<SynthVnode>();
   private readonly rootVnode: SynthVnode;
 
   constructor(vfs: Vfs, fsType: string, source: string, flags: number, magic: number, rootNode: SynthDir) {
@@ -146,6 +148,15 @@ export class SynthMount extends Mount {
     return { magic: this.magic, blockSize: 4096, blocks: 0, blocksFree: 0, blocksAvailable: 0, files: 0, filesFree: 0, nameMax: 255 };
   }
 
+  override isBusy(rootRefs: number): boolean {
+    return this.used.size > 1 || this.rootVnode.useCount > 1 + rootRefs;
+  }
+
+  override isBeingWritten(): boolean {
+    for (const v of this.used) if (v.writers > 0) return true;
+    return false;
+  }
+
   /** The node's vnode, referenced for the caller. */
   vnodeOf(node: SynthNode): SynthVnode {
     const v = this.live.get(node.ino);
@@ -155,6 +166,7 @@ export class SynthMount extends Mount {
     }
     const fresh = this.makeVnode(node);
     this.live.set(node.ino, fresh);
+    this.used.add(fresh);
     return fresh;
   }
 
@@ -179,6 +191,7 @@ export class SynthVnode extends Vnode {
 
   override *inactive(): KGen<void> {
     if (this.fs.live.get(this.ino) === this) this.fs.live.delete(this.ino);
+    this.fs.used.delete(this);
     this.contents = null;
   }
 

@@ -1,5 +1,5 @@
 // All file systems of one kernel: types, mounts, and the clock that stamps files.
-import { EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR } from "../lib/errno.ts";
+import { EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR } from "../lib/errno.ts";
 import type { KContext, KGen } from "../lib/kthread.ts";
 import type { PhysMem } from "../hal/physmem.ts";
 import type { Uvm } from "../uvm/uvm.ts";
@@ -18,6 +18,8 @@ export class Vfs {
   readonly blockDevs = new Map<number, BlockDev>();
   /** In the order they were mounted; the first is the root. */
   readonly mounts: Mount[] = [];
+  /** Out of the tree, and still used. */
+  readonly detached = new Set<Mount>();
   readonly types = new Map<string, MountFactory>();
   nextDev = 1;
   /** Root directory of everything, referenced. */
@@ -70,31 +72,81 @@ export class Vfs {
     return error;
   }
 
-  /** Takes a file system away. `root` is its root directory, whose reference the caller keeps. */
-  *unmount(root: Vnode): KGen<number> {
-    const { mount } = root;
+  /** What can be said against taking a file system away. `root` is its root directory, with the caller's reference. => 0, -EBUSY, -EINVAL */
+  private unmountError({ mount }: Vnode): number {
     if (!mount.covered) return mount === this.mounts[0] ? -EBUSY : -EINVAL;
-    if (this.mounts.some((m) => m.covered?.mount === mount)) return -EBUSY;
+    return this.mounts.some((m) => m.covered?.mount === mount) || mount.isBusy(1) ? -EBUSY : 0;
+  }
+
+  /** Takes a file system away. `root` is its root directory, whose reference the caller keeps. => -EBUSY when it is used, or -EIO, … */
+  *unmount(root: Vnode): KGen<number> {
+    const { mount } = root, busy = this.unmountError(root);
+    if (busy < 0) return busy;
     const error = yield* mount.unmount();
     if (error < 0) return error;
-    const dir = mount.covered;
+    yield* this.uncover(mount);
+    return 0;
+  }
+
+  /** Takes it away if nobody used it since the last call. => -EAGAIN: not yet */
+  *expire(root: Vnode): KGen<number> {
+    const { mount } = root, busy = this.unmountError(root);
+    if (busy < 0) return busy;
+    // The path that the caller gave led into it once.
+    if (mount.expiresAt === mount.visits - 1) return yield* this.unmount(root);
+    mount.expiresAt = mount.visits;
+    return -EAGAIN;
+  }
+
+  /** Takes it and what is mounted on it out of the tree now; each is let go when its last user is gone. `root`: as for unmount. */
+  *detach(root: Vnode): KGen<number> {
+    const top = root.mount;
+    if (!top.covered) return top === this.mounts[0] ? -EBUSY : -EINVAL;
+    const all = [top];
+    for (const m of all) all.push(...this.mounts.filter((below) => below.covered?.mount === m));
+    for (const m of all.reverse()) {
+      if (!m.covered) continue;
+      m.isDetached = true;
+      this.detached.add(m);
+      yield* this.uncover(m);
+      yield* m.sync();
+      yield* this.reap(m);
+    }
+    return 0;
+  }
+
+  private *uncover(mount: Mount): KGen<void> {
+    const dir = mount.covered!;
     dir.mountedHere = null;
     mount.covered = null;
     this.mounts.splice(this.mounts.indexOf(mount), 1);
     this.mountChanges++;
     yield* dir.vrele();
-    return 0;
+  }
+
+  /** A user of a detached file system is gone: so is the file system if it was the last. */
+  *reap(mount: Mount): KGen<void> {
+    if (mount.isBusy(0) || !this.detached.delete(mount)) return;
+    const error = yield* mount.unmount();
+    if (error < 0) this.complain(`${mount.fsType} of ${mount.source}, detached from ${mount.path}, cannot be written: error ${-error}`);
+    this.mountChanges++;
+  }
+
+  /** All that exist, also those that no path leads to. */
+  get allMounts(): Mount[] {
+    return [...this.mounts, ...this.detached];
   }
 
   /** Writes every file system out. */
   *syncAll(): KGen<void> {
-    for (const m of [...this.mounts]) yield* m.sync();
+    for (const m of this.allMounts) yield* m.sync();
   }
 
   /** The file system that covers a directory, down to the last one. Takes over the reference. */
   *descend(vnode: Vnode): KGen<Vnode | number> {
     let v = vnode;
     while (v.mountedHere) {
+      v.mountedHere.visits++;
       const root: Vnode | number = yield* v.mountedHere.root();
       yield* v.vrele();
       if (typeof root === "number") return root;

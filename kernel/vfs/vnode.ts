@@ -120,6 +120,7 @@ export abstract class Vnode implements VnodePagerHost {
   *vrele(): KGen<void> {
     KASSERT(this.useCount > 0, "vrele without a reference");
     if (--this.useCount === 0) yield* this.inactive();
+    if (this.mount.isDetached && this.useCount <= 1) yield* this.mount.vfs.reap(this.mount);
   }
 
   /** Nobody refers to it any more. A file system drops or caches it; a look-up may have revived it meanwhile. */

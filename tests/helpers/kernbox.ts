@@ -78,7 +78,7 @@ export class KernBox {
     this.k.now = () => this.sched.timeNs;
     const vfs = new Vfs(ctx, this.uvm, hal.mem);
     this.k.vfs = vfs;
-    this.sched.run(vfs.mountRoot(new TmpMount(vfs, "tmpfs", 0, "")));
+    this.sched.run(vfs.mountRoot(new TmpMount(vfs, "tmpfs", 0)));
     this.init = this.newProcess(null, 1);
     this.k.init = this.init;
     this.me = this.child(this.init, true);

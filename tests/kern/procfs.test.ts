@@ -255,7 +255,7 @@ test("mounts and mountinfo name each file system in fstab's form, spaces escaped
   box.run((function* () {
     const r = yield* namei(vfs, vfs.rootVnode, "/a b", { follow: false, root: vfs.rootVnode, cred: { mayAccess: () => true } });
     if (typeof r === "number") throw new Error("no folder");
-    yield* vfs.mountOn(new TmpMount(vfs, "none", 0, ""), r.vnode!, "/a b");
+    yield* vfs.mountOn(new TmpMount(vfs, "none", 0), r.vnode!, "/a b");
     yield* r.done();
   })());
   assert.equal(box.text("/proc/mounts").split("\n"), ["tmpfs / tmpfs rw,relatime 0 0", "proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0", "none /a\\040b tmpfs rw,relatime 0 0", ""]);

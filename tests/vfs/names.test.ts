@@ -9,7 +9,7 @@ const test = suite("names and tmpfs"), MiB = 1 << 20;
 
 function onTmpfs(data = ""): FsBox {
   const box = new FsBox();
-  assert.is(box.mountRoot(new TmpMount(box.vfs, "tmpfs", 0, data)), 0);
+  assert.is(box.mountRoot(TmpMount.make(box.vfs, "tmpfs", 0, data) as TmpMount), 0);
   return box;
 }
 
@@ -19,7 +19,7 @@ function mounted(): FsBox {
   assert.ok(typeof box.mountExt2(box.disk(blankImage(2 * MiB))) !== "number");
   box.mkdir("/mnt");
   const dir = box.open("/mnt");
-  assert.is(box.run(box.vfs.mountOn(new TmpMount(box.vfs, "tmpfs", 0, ""), dir, "/mnt")), 0);
+  assert.is(box.run(box.vfs.mountOn(new TmpMount(box.vfs, "tmpfs", 0), dir, "/mnt")), 0);
   box.close(dir);
   return box;
 }

@@ -10,7 +10,7 @@ const test = suite("tmpfs"), PAGE = 4096, MiB = 1 << 20;
 /** A file of the root with so many bytes of hole. */
 function sparse(bytes: number): { box: FsBox; v: Vnode; pages: () => number } {
   const box = new FsBox({ npages: 1024 });
-  assert.is(box.mountRoot(new TmpMount(box.vfs, "tmpfs", 0, "")), 0);
+  assert.is(box.mountRoot(new TmpMount(box.vfs, "tmpfs", 0)), 0);
   box.creat("/f");
   assert.is(box.truncate("/f", bytes), 0);
   const v = box.open("/f");

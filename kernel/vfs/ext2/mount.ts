@@ -33,7 +33,7 @@ export class Ext2Mount extends Mount {
   }
 
   static *onDevice(vfs: Vfs, source: string, dev: Ext2Fs["dev"], flags: number): KGen<Ext2Mount | number> {
-    for (const m of vfs.mounts) if (m instanceof Ext2Mount && m.fs.dev === dev) return -EBUSY;
+    for (const m of vfs.allMounts) if (m instanceof Ext2Mount && m.fs.dev === dev) return -EBUSY;
     const fs = yield* Ext2Fs.open(vfs, dev, vfs.mem);
     if (typeof fs === "number") return fs;
     const mount = new Ext2Mount(vfs, source, flags, fs);
@@ -116,9 +116,18 @@ export class Ext2Mount extends Mount {
     return result;
   }
 
+  override isBusy(rootRefs: number): boolean {
+    for (const v of this.vnodes.values()) if (v.useCount > (v.ino === ROOT_INO ? rootRefs : 0)) return true;
+    return false;
+  }
+
+  override isBeingWritten(): boolean {
+    for (const v of this.vnodes.values()) if (v.writers > 0 || (v.useCount > 0 && v.inode.links === 0)) return true;
+    return false;
+  }
+
   override *unmount(): KGen<number> {
     const root = this.vnodes.get(ROOT_INO);
-    for (const v of this.vnodes.values()) if (v.useCount > (v === root ? 1 : 0)) return -EBUSY;
     if (!this.isReadOnly) {
       const files = yield* this.writeFiles(), error = files < 0 ? files : yield* this.fs.sync(true);
       if (error < 0) return error;
@@ -131,14 +140,14 @@ export class Ext2Mount extends Mount {
     return 0;
   }
 
-  override *remount(flags: number): KGen<number> {
+  override *remount(flags: number, _data = ""): KGen<number> {
     const toReadOnly = (flags & MNT_RDONLY) !== 0;
     if (toReadOnly === this.isReadOnly) {
       this.flags = flags;
       return 0;
     }
     if (toReadOnly) {
-      for (const v of this.vnodes.values()) if (v.writers > 0) return -EBUSY;
+      if (this.isBeingWritten()) return -EBUSY;
       const files = yield* this.writeFiles(), error = files < 0 ? files : yield* this.fs.sync(true);
       if (error < 0) return error === -EUCLEAN ? error : -EINVAL;
     } else {

@@ -20,8 +20,9 @@ import {
   type Attr, type AttrChange, type CreateRequest, type EmitEntry, RENAME_EXCHANGE, RENAME_NOREPLACE, VDIR, VLNK, type Vnode, VREG,
 } from "../vnode.ts";
 import { tmpAllocate } from "./allocate.ts";
+import { parseTmpOptions, type TmpOptions } from "./options.ts";
 
-const TMPFS_MAGIC = 0x01021994, MOST_BYTES = 2 ** 40, FIRST_COOKIE = 2;
+const TMPFS_MAGIC = 0x01021994, MOST_BYTES = 2 ** 40, FIRST_COOKIE = 2, ROOT_MODE = 0o1777;
 /** The disk of files without a disk: never asked. */
 const NO_DISK: BlockDev = {
   name: "tmpfs", sizeBytes: 0, isReadOnly: false, rdev: 0,
@@ -176,6 +177,7 @@ export class TmpVnode extends GenfsVnode {
     if (this.isReadOnly) return -EROFS;
     if (this.nlink === 0) return -ENOENT;
     if (this.children.has(name)) return -EEXIST;
+    if (!this.m.hasInodes()) return -ENOSPC;
     const node = new TmpVnode(this.m, request, this.m.nextIno++, this);
     this.m.nodes.add(node);
     if (request.type === VDIR) this.nlink++;
@@ -295,15 +297,51 @@ export class TmpMount extends Mount {
   nextIno = 2;
   /** All but the root: with a name, or unlinked and still referenced. */
   readonly nodes = new Set<TmpVnode>();
-  /** Pages that all files together may take. */
-  readonly limitPages: number;
+  /** Pages that all files together may take; inodes there may be. Infinity: no limit. */
+  limitPages: number;
+  private limitInodes: number;
 
-  constructor(vfs: Vfs, source: string, flags: number, data: string) {
+  constructor(vfs: Vfs, source: string, flags: number, o: TmpOptions = {}) {
     super(vfs, "tmpfs", source, flags);
-    const mode = /(?:^|,)mode=([0-7]+)/.exec(data)?.[1], size = /(?:^|,)size=(\d+)([kmg%]?)/i.exec(data);
-    const half = vfs.uvm.exp.npages >> 1, scale = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, "": 1 }[(size?.[2] ?? "").toLowerCase()] ?? 0;
-    this.limitPages = !size ? half : size[2] === "%" ? Math.floor((vfs.uvm.exp.npages * Number(size[1])) / 100) : Math.ceil((Number(size[1]) * scale) / PAGE_SIZE);
-    this.rootNode = new TmpVnode(this, { type: VDIR, mode: mode ? parseInt(mode, 8) : 0o1777, uid: 0, gid: 0 }, 1, null);
+    this.limitPages = this.limitInodes = this.usualLimit;
+    this.setLimits(o);
+    this.rootNode = new TmpVnode(this, { type: VDIR, mode: o.mode ?? ROOT_MODE, uid: o.uid ?? 0, gid: o.gid ?? 0 }, 1, null);
+  }
+
+  /** => data: mount(2)'s option text; -EINVAL */
+  static make(vfs: Vfs, source: string, flags: number, data: string): TmpMount | number {
+    const o = parseTmpOptions(data, vfs.uvm.exp.npages);
+    return typeof o === "number" ? o : new TmpMount(vfs, source, flags, o);
+  }
+
+  /** Half of memory, in pages; as many inodes. */
+  private get usualLimit(): number {
+    return this.vfs.uvm.exp.npages >> 1;
+  }
+
+  private setLimits({ pages, inodes }: TmpOptions): void {
+    if (pages !== undefined) this.limitPages = pages || Infinity;
+    if (inodes !== undefined) this.limitInodes = inodes || Infinity;
+  }
+
+  override options(): string[] {
+    const { mode, uid, gid } = this.rootNode, out: string[] = [], { limitPages, limitInodes, usualLimit } = this;
+    if (limitPages !== usualLimit) out.push(`size=${limitPages === Infinity ? 0 : (limitPages * PAGE_SIZE) / 1024}k`);
+    if (limitInodes !== usualLimit) out.push(`nr_inodes=${limitInodes === Infinity ? 0 : limitInodes}`);
+    if (mode !== ROOT_MODE) out.push(`mode=${mode.toString(8).padStart(3, "0")}`);
+    if (uid !== 0) out.push(`uid=${uid}`);
+    if (gid !== 0) out.push(`gid=${gid}`);
+    return out;
+  }
+
+  /** Limits can be changed, but not below what is in use; the root's attributes are chmod's by now. */
+  override *remount(flags: number, data = ""): KGen<number> {
+    const o = parseTmpOptions(data, this.vfs.uvm.exp.npages);
+    if (typeof o === "number") return o;
+    if ((o.pages || Infinity) < this.usedPages() || (o.inodes || Infinity) < this.nodes.size + 1) return -EINVAL;
+    const error = yield* super.remount(flags);
+    if (error >= 0) this.setLimits(o);
+    return error;
   }
 
   /** Whether one more page fits; the memory itself keeps a reserve. */
@@ -313,16 +351,29 @@ export class TmpMount extends Mount {
     return filepages + execpages <= this.limitPages || this.usedPages() <= this.limitPages;
   }
 
+  /** Whether one more file fits; the root is one. */
+  hasInodes(): boolean {
+    return this.nodes.size + 1 < this.limitInodes;
+  }
+
   private usedPages(): number {
     let n = 0;
     for (const node of this.nodes) n += node.uobj.npages;
     return n;
   }
 
+  override isBusy(rootRefs: number): boolean {
+    if (this.rootNode.useCount > 1 + rootRefs) return true;
+    for (const node of this.nodes) if (node.useCount > 0) return true;
+    return false;
+  }
+
+  override isBeingWritten(): boolean {
+    for (const node of this.nodes) if (node.writers > 0 || node.nlink === 0) return true;
+    return false;
+  }
+
   override *unmount(): KGen<number> {
-    // The root has the mount's reference, and the caller's.
-    if (this.rootNode.useCount > 2) return -EBUSY;
-    for (const node of this.nodes) if (node.useCount > 0) return -EBUSY;
     for (const node of this.nodes) yield* node.dissolve();
     this.nodes.clear();
     return 0;
@@ -333,10 +384,8 @@ export class TmpMount extends Mount {
   }
 
   statfs(): FsStat {
-    const free = Math.max(0, this.limitPages - this.usedPages()), most = this.vfs.uvm.exp.npages;
-    return {
-      magic: TMPFS_MAGIC, blockSize: PAGE_SIZE, blocks: this.limitPages, blocksFree: free, blocksAvailable: free, files: most,
-      filesFree: most - this.nodes.size - 1, nameMax: 255,
-    };
+    const blocks = this.limitPages === Infinity ? 0 : this.limitPages, files = this.limitInodes === Infinity ? 0 : this.limitInodes;
+    const free = Math.max(0, blocks - (blocks > 0 ? this.usedPages() : 0)), filesFree = Math.max(0, files - this.nodes.size - 1);
+    return { magic: TMPFS_MAGIC, blockSize: PAGE_SIZE, blocks, blocksFree: free, blocksAvailable: free, files, filesFree, nameMax: 255 };
   }
 }
