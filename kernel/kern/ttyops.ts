@@ -14,7 +14,7 @@ import { SIGTTOU } from "./sigset.ts";
 import {
   FIONREAD, TCFLSH, TCGETS, TCGETS2, TCSBRK, TCSBRKP, TCSETS, TCSETS2, TCSETSF, TCSETSF2, TCSETSW, TCSETSW2, TCXONC, TERMIOS2_BYTES, TERMIOS_BYTES,
   TIOCEXCL, TIOCGETD, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCNOTTY, TIOCNXCL, TIOCOUTQ, TIOCSCTTY, TIOCSETD, TIOCSPGRP, TIOCSTI, TIOCSWINSZ,
-  WINSIZE_BYTES,
+  VSTART, VSTOP, WINSIZE_BYTES,
 } from "./termios.ts";
 import type { Tty } from "./tty.ts";
 
@@ -86,6 +86,7 @@ class TtyOps implements FileOps {
   }
 
   *ioctl(f: OpenFile, cmd: number, arg: number, t: Thread): KGen<number> {
+    if (ttyOf(f).isHungUp) return cmd >>> 0 === TIOCSPGRP ? -ENOTTY : -EIO;
     return yield* ttyIoctl(ttyOf(f), cmd >>> 0, arg, t);
   }
 }
@@ -172,7 +173,8 @@ function* setWindow(tty: Tty, va: number, t: Thread): KGen<number> {
 
 function* setForeground(tty: Tty, va: number, t: Thread): KGen<number> {
   const { session } = t.proc.pgrp, denied = session.tty === tty ? tty.checkForeground(t, SIGTTOU) : -ENOTTY, { map } = t.proc.vmspace;
-  if (denied < 0) return denied;
+  // An orphaned group in the background has no terminal to give.
+  if (denied < 0) return denied === -EIO ? -ENOTTY : denied;
   const bytes = new Uint8Array(4), error = yield* copyin(map.uvm, map, va, bytes);
   if (error < 0) return -EFAULT;
   const pgid = new DataView(bytes.buffer).getInt32(0, true);
@@ -219,8 +221,8 @@ function flow(tty: Tty, what: number, t: Thread): number {
   if (what < 0 || what > 3) return -EINVAL;
   const denied = tty.checkForeground(t, SIGTTOU);
   if (denied < 0) return denied;
-  if (what === 0) tty.stop();
-  else if (what === 1) tty.restart();
+  if (what <= 1) tty.suspend(what === 0);
+  else tty.sendFlow(what === 2 ? VSTOP : VSTART);
   return 0;
 }
 

@@ -71,6 +71,12 @@ export class TtyOutput {
     this.emit(c);
   }
 
+  /** A byte for the other side, not for the screen. */
+  control(c: number): void {
+    this.raw(c);
+    this.flush();
+  }
+
   // ---- echo; the caller flushes ----
 
   /** Echoes an input byte that is kept: control characters as ^X. */
