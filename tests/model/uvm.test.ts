@@ -166,11 +166,12 @@ const ACTS: Record<string, Act> = {
     const { vm, pages } = m.space(x.s), to = (x.at + x.v) % SLOTS, kind = x.v % 5, n = len(x);
     if (to < x.at + n && x.at < to + n) return;
     const isTwin = kind === 1, isKept = kind === 2, old = isTwin ? 0 : n, moved = pages.slice(x.at, x.at + n);
-    const size = Math.min(n, SLOTS - to), whole = mappingAt(vm.map, va(x.at), va(x.at + Math.max(n, 1))) !== null;
+    // Of what gets shorter, only what moves must be one mapping.
+    const size = Math.min(n, SLOTS - to), must = isTwin || kind === 3 ? n : size, whole = mappingAt(vm.map, va(x.at), va(x.at + must)) !== null;
     const req = { from: va(x.at), oldSize: (isKept ? size : old) * PAGE, size: size * PAGE, to: va(to), fixed: true, mayMove: true, keepOld: isKept };
     if (isTwin && !whole) return;
     if (isTwin && moved.some((p) => p!.isPrivate)) return assert.is(m.t.run(uvmMremap(vm.map, req)), -EINVAL);
-    if (!whole && !isKept) return assert.is(m.t.run(uvmMremap(vm.map, req)), -EFAULT);
+    if (!whole && kind !== 3) return assert.is(m.t.run(uvmMremap(vm.map, req)), -EFAULT);
     if (!whole) return;
     if (kind === 3) {
       const at = m.t.run(uvmMremap(vm.map, { ...req, size: n * PAGE, to: 0, fixed: false, keepOld: true }));
