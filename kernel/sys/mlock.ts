@@ -1,7 +1,7 @@
 // mlock(2) and its kin: Linux's limits around uvm's wiring. Locks are not inherited by fork and do not survive exec.
 import { EAGAIN, EINVAL, ENOMEM, EPERM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { MAP_WIREFUTURE, type VmMap } from "../uvm/map.ts";
+import { MAP_WIREFUTURE, MAP_WIREONFAULT, type VmMap } from "../uvm/map.ts";
 import { isMapped, mappedBytes } from "../uvm/mapops.ts";
 import { uvmMapPageable } from "../uvm/mapwire.ts";
 import { CAP_IPC_LOCK } from "../kern/caps.ts";
@@ -47,9 +47,11 @@ function* lockRange(_k: Kern, t: Thread, flags: number): KGen<number> {
   if (end === va) return 0;
   if (!map.isRange(va, end) || !isMapped(map, va, end)) return -ENOMEM;
   if (limit !== Infinity && lockedBytes(map) - lockedBytes(map, va, end) + (end - va) > limit) return -ENOMEM;
+  const onFault = (flags & MLOCK_ONFAULT) !== 0;
+  if (!onFault) yield* unlockOnFault(map, va, end);
   // Linux locks what comes before a page that cannot be had, and says so.
   for (const [from, to] of pieces(map, va, end, false)) {
-    const r = yield* uvmMapPageable(map, from, to, { wire: true });
+    const r = yield* uvmMapPageable(map, from, to, { wire: true, onFault });
     if (r < 0) return r === -EAGAIN ? -EAGAIN : -ENOMEM;
   }
   return pieces(map, va, end, true).reduce((n, [from, to]) => n + to - from, 0) === end - va ? 0 : -ENOMEM;
@@ -63,6 +65,13 @@ function* unlockRange(_k: Kern, t: Thread): KGen<number> {
   return isMapped(map, va, end) ? 0 : -ENOMEM;
 }
 
+/** What was to be locked on fault is to be locked now: it begins anew. */
+function* unlockOnFault(map: VmMap, start: number, end: number): KGen<void> {
+  const ranges: [number, number][] = [];
+  for (let e = map.firstFrom(start); e !== map.header && e.start < end; e = e.next) if (e.isWiredOnFault) ranges.push([Math.max(e.start, start), Math.min(e.end, end)]);
+  for (const [from, to] of ranges) yield* uvmMapPageable(map, from, to, { wire: false });
+}
+
 function* unlockPieces(map: VmMap, start: number, end: number): KGen<void> {
   for (const [from, to] of pieces(map, start, end, true)) yield* uvmMapPageable(map, from, to, { wire: false });
 }
@@ -72,16 +81,19 @@ function* lockAll(_k: Kern, t: Thread): KGen<number> {
   if (flags === 0 || flags === MCL_ONFAULT || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) !== 0) return -EINVAL;
   if (mayLock(t) < 0) return -EPERM;
   if ((flags & MCL_CURRENT) !== 0 && map.size > lockLimit(t)) return -ENOMEM;
-  map.flags = (flags & MCL_FUTURE) !== 0 ? map.flags | MAP_WIREFUTURE : map.flags & ~MAP_WIREFUTURE;
+  const onFault = (flags & MCL_ONFAULT) !== 0;
+  map.flags &= ~(MAP_WIREFUTURE | MAP_WIREONFAULT);
+  if ((flags & MCL_FUTURE) !== 0) map.flags |= onFault ? MAP_WIREFUTURE | MAP_WIREONFAULT : MAP_WIREFUTURE;
   if ((flags & MCL_CURRENT) === 0) return 0;
+  if (!onFault) yield* unlockOnFault(map, map.min, map.max);
   // As Linux: what cannot be brought in (behind the end of a file, say) stays as it is, without a word.
-  for (const [from, to] of pieces(map, map.min, map.max, false)) yield* uvmMapPageable(map, from, to, { wire: true });
+  for (const [from, to] of pieces(map, map.min, map.max, false)) yield* uvmMapPageable(map, from, to, { wire: true, onFault });
   return 0;
 }
 
 function* unlockAll(_k: Kern, t: Thread): KGen<number> {
   const { map } = t.proc.vmspace;
-  map.flags &= ~MAP_WIREFUTURE;
+  map.flags &= ~(MAP_WIREFUTURE | MAP_WIREONFAULT);
   yield* unlockPieces(map, map.min, map.max);
   return 0;
 }

@@ -27,9 +27,11 @@ export function checkMaps(uvm: Uvm, bad: string[]): void {
       if (e.start < at || e.start >= e.end || e.end > map.max || !isAligned) bad.push(`INV-37: ${where}: out of order`);
       if ((e.etype & ET_NEEDSCOPY) !== 0 && (e.etype & ET_COPYONWRITE) === 0) bad.push(`INV-36: ${where}: needs copy but is not copy-on-write`);
       if (e.amap) users.set(e.amap, [...(users.get(e.amap) ?? []), e]);
+      if (e.isWiredOnFault && e.wiredCount === 0) bad.push(`INV-42: ${where}: wired on fault, but not wired`);
       at = e.end;
       size += e.end - e.start;
     }
+    for (const vpn of map.faultWired) if (!map.lookup(vpn * PAGE_SIZE)?.isWiredOnFault) bad.push(`INV-42: ${hex(vpn)}000: wired by a fault where no entry asks for it`);
     if (size !== map.size) bad.push(`INV-37: map size ${map.size}, entries ${size}`);
     for (const what of map.tree.check()) bad.push(`INV-37: ${what}`);
   }
@@ -95,7 +97,8 @@ function checkUserPte(uvm: Uvm, map: VmMap, va: number, pg: number, pte: number,
   const implied = e.protection !== 0 ? e.protection | PROT_READ : 0;
   if ((prot & ~implied) !== 0) bad.push(`INV-39: ${where}: rights ${prot} beyond ${e.protection}`);
   if ((pte & PTE_U) === 0) bad.push(`INV-39: ${where}: user mapping without U`);
-  if (e.wiredCount > 0 && pages.wireCount[pg] === 0 && map.busy === null) bad.push(`INV-42: ${where}: in a wired entry, but not wired`);
+  const isWired = e.wiredCount > 0 && (!e.isWiredOnFault || map.faultWired.has(va / PAGE_SIZE));
+  if (isWired && pages.wireCount[pg] === 0 && map.busy === null) bad.push(`INV-42: ${where}: in a wired entry, but not wired`);
   if ((prot & PROT_WRITE) === 0) return;
   const ok = an !== 0 ? anons.ref[an] === 1 : !e.isCopyOnWrite;
   if (!ok || e.needsCopy || (pages.flags[pg]! & PG_RDONLY) !== 0) bad.push(`INV-39: ${where}: may not be writable`);

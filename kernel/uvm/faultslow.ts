@@ -10,6 +10,7 @@ import { amapCopy } from "./amapcopy.ts";
 import {
   clearWindow, enterAnonNeighbours, enterObjectNeighbours, enterPage, FaultInfo, faultCheck, faultWindow, objectProt, promote,
 } from "./fault.ts";
+import { uvmFaultUnwireLocked } from "./faultwire.ts";
 import { loanbreakAnon, loanbreakObject } from "./loanbreak.ts";
 import type { VmMap } from "./map.ts";
 import { ADV_SEQUENTIAL } from "./mapentry.ts";
@@ -34,6 +35,7 @@ export function* uvmFault(map: VmMap, va: number, access: number, opts: { wire?:
   f.begin(map, va, access, opts.wire ?? false);
   for (;;) {
     f.access = access;
+    f.wire = opts.wire ?? false;
     const r = yield* faultOnce(f);
     if (r !== -ERESTART) {
       if (f.spareAnon !== 0) {
@@ -58,6 +60,7 @@ function* faultOnce(f: FaultInfo): KGen<number> {
   }
   f.entry = entry;
   f.timestamp = map.timestamp;
+  if (entry.isWiredOnFault) beginWired(f);
   const r = faultCheck(f);
   if (r < 0) {
     map.unlock();
@@ -74,6 +77,19 @@ function* faultOnce(f: FaultInfo): KGen<number> {
   return an !== 0 ? yield* faultAnon(f, an) : yield* faultLower(f);
 }
 
+/**
+ * A page of an entry that is wired on fault: it is wired as it comes in. One that was wired before (its rights came back, or a store
+ * puts another page in its place) begins again. => map read-locked
+ */
+function beginWired(f: FaultInfo): void {
+  const { map, uvm } = f;
+  // Nothing is unwired for an access that will be refused.
+  if ((f.access & ~f.entry.protection) !== 0 || f.entry.protection === 0) return;
+  uvmFaultUnwireLocked(map, f.va, f.va + PAGE_SIZE);
+  f.narrow = true;
+  f.wire = uvm.exp.wired < uvm.exp.wiredmax;
+}
+
 /** The entry needs an amap of its own. => nothing locked in and out; -ERESTART, or -ENOMEM */
 function* faultAmapCopy(f: FaultInfo): KGen<number> {
   const { map, uvm } = f;
@@ -82,7 +98,7 @@ function* faultAmapCopy(f: FaultInfo): KGen<number> {
   let ok = true;
   if (e && e.needsCopy) {
     uvm.exp.fltamcopy++;
-    ok = e.wiredCount > 0 ? amapCopy(map, e) : amapCopy(map, e, { va: f.va });
+    ok = e.wiredCount > 0 && !e.isWiredOnFault ? amapCopy(map, e) : amapCopy(map, e, { va: f.va });
   }
   map.unlock();
   return ok ? -ERESTART : yield* waitForMemory(f, "amapcopy");
@@ -181,6 +197,7 @@ function dirtyAnonPage(f: FaultInfo, pg: number): void {
 /** Ends a pass: unlocks `locks`, amap and map, and turns a failed pmap_enter into a wait. */
 function* finish(f: FaultInfo, entered: number, locks: readonly { exit(): void }[], tag: string): KGen<number> {
   if (entered === 0) f.uvm.pmap.pmapUpdate(f.map.pmap);
+  if (entered === 0 && f.wire && f.entry.isWiredOnFault) f.map.faultWired.add(f.va / PAGE_SIZE);
   for (const l of locks) l.exit();
   f.unlockMaps();
   return entered === 0 ? 0 : yield* waitForMemory(f, tag);

@@ -17,6 +17,8 @@ import type { Uvm } from "./uvm.ts";
 
 /** flags */
 export const MAP_PAGEABLE = 1, MAP_INTRSAFE = 2, MAP_WIREFUTURE = 4, MAP_DYING = 8, MAP_TOPDOWN = 16;
+/** With MAP_WIREFUTURE: pages are wired as faults bring them in. */
+export const MAP_WIREONFAULT = 32;
 
 export class VmMap {
   readonly uvm: Uvm;
@@ -41,6 +43,8 @@ export class VmMap {
   sizeLimit = Infinity;
   /** [lock] Most bytes that were mapped. */
   sizePeak = 0;
+  /** [lock, read] Pages (va / 4096) wired by faults, in entries that are wired on fault. */
+  readonly faultWired = new Set<number>();
   /** The entry last found. Only a hint. */
   private hint: VmMapEntry;
 
@@ -228,5 +232,5 @@ export class VmMap {
 /** Everything but place and backing is equal. */
 export function sameAttributes(a: VmMapEntry, b: VmMapEntry): boolean {
   return a.etype === b.etype && a.protection === b.protection && a.maxProtection === b.maxProtection
-    && a.inheritance === b.inheritance && a.advice === b.advice && a.wiredCount === b.wiredCount;
+    && a.inheritance === b.inheritance && a.advice === b.advice && a.wiredCount === b.wiredCount && a.isWiredOnFault === b.isWiredOnFault;
 }

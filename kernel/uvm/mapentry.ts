@@ -39,6 +39,8 @@ export class VmMapEntry {
   inheritance = INH_COPY;
   advice = ADV_NORMAL;
   wiredCount = 0;
+  /** Wired, but page by page as faults bring them in (MLOCK_ONFAULT). False when wiredCount is 0. */
+  isWiredOnFault = false;
 
   constructor(start: number, end: number) {
     this.start = start;
@@ -57,6 +59,12 @@ export class VmMapEntry {
 
   get needsCopy(): boolean {
     return (this.etype & ET_NEEDSCOPY) !== 0;
+  }
+
+  /** The caller sees to the pages. */
+  clearWired(): void {
+    this.wiredCount = 0;
+    this.isWiredOnFault = false;
   }
 
   /** The amap slot of an address. => va inside; amap set */
@@ -82,6 +90,7 @@ export class VmMapEntry {
     e.inheritance = this.inheritance;
     e.advice = this.advice;
     e.wiredCount = this.wiredCount;
+    e.isWiredOnFault = this.isWiredOnFault;
     return e;
   }
 }

@@ -5,7 +5,7 @@
 import { EEXIST, EINVAL, ENOMEM } from "../lib/errno.ts";
 import { KASSERT } from "../lib/kassert.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { MAP_WIREFUTURE, sameAttributes, type VmMap } from "./map.ts";
+import { MAP_WIREFUTURE, MAP_WIREONFAULT, sameAttributes, type VmMap } from "./map.ts";
 import { uvmMapPageable } from "./mapwire.ts";
 import { ADV_NORMAL, ET_COPYONWRITE, ET_NEEDSCOPY, INH_COPY, VmMapEntry } from "./mapentry.ts";
 import { amapAlloc, UVM_AMAP_LARGE } from "./amap.ts";
@@ -69,7 +69,7 @@ export function* uvmMap(map: VmMap, req: MapRequest): KGen<number> {
   map.unlock();
   yield* unmapDetach(dead);
   // What cannot be wired (the end of a file, no memory left) is mapped all the same: the caller asked its limits before.
-  if (wire) yield* uvmMapPageable(map, va, va + size, { wire: true });
+  if (wire) yield* uvmMapPageable(map, va, va + size, { wire: true, onFault: (map.flags & MAP_WIREONFAULT) !== 0 });
   return va;
 }
 

@@ -11,6 +11,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { UVM_AMAP_LARGE } from "./amap.ts";
 import type { VmMap } from "./map.ts";
 import { ET_NEEDSCOPY, type VmMapEntry } from "./mapentry.ts";
+import { faultWiredIn } from "./faultwire.ts";
 import { mappedBytes } from "./mapops.ts";
 import { uvmMapPageable } from "./mapwire.ts";
 import { uvmMapFindspace } from "./mmap.ts";
@@ -45,7 +46,7 @@ export interface RemapRequest {
 /** Does `b` go on where `a` ends, so that a program takes both for one mapping? */
 function continues(a: VmMapEntry, b: VmMapEntry): boolean {
   return a.end === b.start && a.isCopyOnWrite === b.isCopyOnWrite && a.protection === b.protection && a.maxProtection === b.maxProtection
-    && a.inheritance === b.inheritance && a.advice === b.advice && a.wiredCount > 0 === b.wiredCount > 0
+    && a.inheritance === b.inheritance && a.advice === b.advice && a.wiredCount > 0 === b.wiredCount > 0 && a.isWiredOnFault === b.isWiredOnFault
     && a.object === b.object && (a.object === null || a.offsetOf(a.end) === b.offset);
 }
 
@@ -66,11 +67,12 @@ export function mappingAt(map: VmMap, start: number, end: number): VmMapEntry | 
 export function* uvmMremap(map: VmMap, r: RemapRequest): KGen<number> {
   KASSERT(r.size > 0 && r.from % PAGE_SIZE === 0 && r.size % PAGE_SIZE === 0 && r.oldSize % PAGE_SIZE === 0, "uvmMremap: unaligned");
   yield* map.lockWrite();
-  const dead: VmMapEntry[] = [], isLocked = (map.lookup(r.from)?.wiredCount ?? 0) > 0, va = remapLocked(map, r, dead);
+  const dead: VmMapEntry[] = [], source = map.lookup(r.from), isLocked = (source?.wiredCount ?? 0) > 0, onFault = source?.isWiredOnFault ?? false;
+  const va = remapLocked(map, r, dead);
   map.unlock();
   yield* unmapDetach(dead);
   // What is locked stays locked, and what it grows by is. What cannot be (the end of a file, no memory left) is mapped all the same.
-  if (va >= 0 && isLocked && r.size > r.oldSize) yield* uvmMapPageable(map, va + r.oldSize, va + r.size, { wire: true });
+  if (va >= 0 && isLocked && r.size > r.oldSize) yield* uvmMapPageable(map, va + r.oldSize, va + r.size, { wire: true, onFault });
   return va;
 }
 
@@ -126,7 +128,7 @@ function twin(map: VmMap, e: VmMapEntry, from: number, to: number, size: number)
   c.start = to;
   c.end = to + size;
   c.offset = e.offsetOf(from);
-  c.wiredCount = 0;
+  c.clearWired();
   c.object!.pgops.reference(c.object!);
   map.link(c);
 }
@@ -145,6 +147,10 @@ function move(map: VmMap, r: RemapRequest, to: number): void {
     const { next } = e;
     last = r.keepOld ? moveContents(map, e, by) : moveEntry(map, e, by);
     e = next;
+  }
+  for (const va of faultWiredIn(map, from, end)) {
+    map.faultWired.delete(va / PAGE_SIZE);
+    map.faultWired.add((va + by) / PAGE_SIZE);
   }
   pmap.pmapMove(map.pmap, from, end, to);
   pmap.pmapUpdate(map.pmap);
@@ -169,7 +175,7 @@ function moveContents(map: VmMap, e: VmMapEntry, by: number): VmMapEntry {
   c.start += by;
   c.end += by;
   if (c.object) c.object.pgops.reference(c.object);
-  e.wiredCount = 0;
+  e.clearWired();
   if (e.isCopyOnWrite) {
     e.amap = null;
     e.amapSlot = 0;
@@ -190,7 +196,7 @@ function lengthen(map: VmMap, e: VmMapEntry, bytes: number): void {
     last.start = e.end;
     last.end = end;
     last.offset = e.object ? e.offsetOf(e.end) : 0;
-    last.wiredCount = 0;
+    last.clearWired();
     last.amap = null;
     last.amapSlot = 0;
     if (last.isCopyOnWrite) last.etype |= ET_NEEDSCOPY;

@@ -6,7 +6,7 @@
 // gap stays between it and the stack.
 import { ENOMEM } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
-import { MAP_WIREFUTURE, type VmMap } from "./map.ts";
+import { MAP_WIREFUTURE, MAP_WIREONFAULT, type VmMap } from "./map.ts";
 import { ET_COPYONWRITE, ET_NEEDSCOPY, VmMapEntry } from "./mapentry.ts";
 import { uvmMapPageable } from "./mapwire.ts";
 import { extendNext, uvmMap } from "./mmap.ts";
@@ -75,6 +75,7 @@ export function* uvmGrowStack(map: VmMap, va: number): KGen<number> {
     return -ENOMEM;
   }
   const e = new VmMapEntry(start, stack.start), isLocked = above.wiredCount > 0 || (map.flags & MAP_WIREFUTURE) !== 0;
+  const onFault = above.wiredCount > 0 ? above.isWiredOnFault : (map.flags & MAP_WIREONFAULT) !== 0;
   e.etype = ET_COPYONWRITE | ET_NEEDSCOPY;
   e.protection = above.protection;
   e.maxProtection = above.maxProtection;
@@ -84,6 +85,6 @@ export function* uvmGrowStack(map: VmMap, va: number): KGen<number> {
   const end = stack.start;
   stack.start = start;
   map.unlock();
-  if (isLocked) yield* uvmMapPageable(map, start, end, { wire: true });
+  if (isLocked) yield* uvmMapPageable(map, start, end, { wire: true, onFault });
   return 0;
 }

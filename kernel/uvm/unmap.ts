@@ -20,8 +20,8 @@ export function unmapRemove(map: VmMap, start: number, end: number): VmMapEntry[
   while (e !== map.header && e.start < end) {
     map.clipEnd(e, end);
     if (e.wiredCount > 0) {
-      e.wiredCount = 0;
       uvmFaultUnwireLocked(map, e.start, e.end);
+      e.clearWired();
     }
     // Entry by entry: the holes between them may be large.
     pmap.pmapRemove(map.pmap, e.start, e.end);

@@ -7,7 +7,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { PROT_READ, PROT_WRITE } from "../hal/prot.ts";
 import { AMAP_SHARED } from "./amap.ts";
 import { amapCopy, amapCowNow } from "./amapcopy.ts";
-import { MAP_PAGEABLE, MAP_TOPDOWN, MAP_WIREFUTURE, VmMap } from "./map.ts";
+import { MAP_PAGEABLE, MAP_TOPDOWN, MAP_WIREFUTURE, MAP_WIREONFAULT, VmMap } from "./map.ts";
 import { ET_COPYONWRITE, ET_NEEDSCOPY, INH_COPY, INH_NONE, INH_SHARE, INH_ZERO, VmMapEntry } from "./mapentry.ts";
 import { uvmMap } from "./mmap.ts";
 import { PAGE_SIZE } from "./page.ts";
@@ -78,7 +78,7 @@ function* unmapAll(map: VmMap): KGen<void> {
 export function* uvmspaceExec(vm: Vmspace, min = VM_MIN_USER, max = VM_MAX_USER): KGen<Vmspace | number> {
   const { map } = vm;
   if (vm.refs === 1 && map.min === min && map.max === max) {
-    map.flags &= ~MAP_WIREFUTURE;
+    map.flags &= ~(MAP_WIREFUTURE | MAP_WIREONFAULT);
     yield* unmapAll(map);
     vm.brkBase = vm.brkEnd = map.sizePeak = 0;
     map.pmap.residentPeak = 0;
@@ -126,7 +126,7 @@ export function* uvmspaceFork(vm: Vmspace): KGen<Vmspace | number> {
 /** A child's entry for the same range with its own references. It is never wired. */
 function cloneInto(to: VmMap, e: VmMapEntry, share: boolean): VmMapEntry {
   const c = e.clone();
-  c.wiredCount = 0;
+  c.clearWired();
   if (c.amap) c.amap.addRef(c.amapSlot, c.npages, share);
   if (c.object) c.object.pgops.reference(c.object);
   to.link(c);
@@ -162,7 +162,7 @@ function* forkCopy(map: VmMap, to: VmMap, e: VmMapEntry): KGen<number> {
 /** The child finds zeros. */
 function forkZero(to: VmMap, e: VmMapEntry): void {
   const c = e.clone();
-  c.wiredCount = 0;
+  c.clearWired();
   c.amap = null;
   c.amapSlot = 0;
   c.object = null;

@@ -153,6 +153,14 @@ const ACTS: Record<string, Act> = {
       if (wire && (p!.prot & W) !== 0) own(p!.view);
     }
   },
+  wireOnFault(m, x) {
+    const { vm, pages } = m.space(x.s), range = pages.slice(x.at, x.at + len(x));
+    // When a private page of a file is copied depends on what is mapped.
+    if (range.some((p) => p?.isPrivate && p.file)) return;
+    const r = m.t.run(uvmMapPageable(vm.map, va(x.at), va(x.at + len(x)), { wire: true, onFault: true }));
+    assert.is(r, range.every((p) => p && p.prot !== 0) ? 0 : -ENOMEM);
+    if (r === 0) for (const p of range) p!.wired = true;
+  },
   discard(m, x) {
     const { vm, pages } = m.space(x.s), range = pages.slice(x.at, x.at + len(x));
     // What minherit shares is the sharers' business too.
@@ -242,7 +250,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     { weight: 5, arbitrary: fc.constant("storeFailing") },
     { weight: 14, arbitrary: fc.constantFrom("mapPrivate", "mapShared", "mapFile") },
     { weight: 14, arbitrary: fc.constantFrom("remap", "remap", "resize", "remapFailing") },
-    { weight: 20, arbitrary: fc.constantFrom("unmap", "protect", "advise", "wire", "discard", "sync", "inherit") },
+    { weight: 20, arbitrary: fc.constantFrom("unmap", "protect", "advise", "wire", "wireOnFault", "discard", "sync", "inherit") },
     { weight: 8, arbitrary: fc.constantFrom("fork", "exit", "forkFailing") },
   ),
   s: fc.nat(3), at: fc.nat(SLOTS - 1), n: fc.integer({ min: 1, max: 12 }), v: fc.integer({ min: 1, max: 255 }),
