@@ -9,7 +9,7 @@ import { EINVAL, ENOTTY, ESPIPE } from "../lib/errno.ts";
 import type { KContext, KGen } from "../lib/kthread.ts";
 import type { Uio } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
-import type { Attr, Vnode } from "../vfs/vnode.ts";
+import type { Attr, Attributed, Vnode } from "../vfs/vnode.ts";
 import { dropFileLocks } from "./filelock.ts";
 import type { Thread } from "./proc.ts";
 
@@ -98,6 +98,8 @@ export interface FileOps {
   close(f: OpenFile): KGen<void>;
   /** A reference went, and those that are left are all in flight (inflight.ts). */
   orphaned?(f: OpenFile): KGen<void>;
+  /** Of a file without a name: what fchmod and the like change. Absent: they fail. */
+  inode?(f: OpenFile): Attributed | null;
   /** For fstat. */
   stat(f: OpenFile): KGen<Attr | number>;
   /** Absent: -ESPIPE. The new position. */

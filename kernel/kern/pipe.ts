@@ -9,7 +9,7 @@
 import { EAGAIN, EBUSY, EINTR, EINVAL, ENOMEM, ENXIO, EPERM, EPIPE, ERESTART } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { type Uio, uiomove } from "../uvm/uio.ts";
-import { FileTimes, MNT_STRICTATIME, timesOf } from "../vfs/filetimes.ts";
+import { FileTimes, MNT_STRICTATIME } from "../vfs/filetimes.ts";
 import type { Attr, Vnode } from "../vfs/vnode.ts";
 import { VFIFO } from "../vfs/vnode.ts";
 import {
@@ -17,6 +17,7 @@ import {
   type PollWaiter,
 } from "./file.ts";
 import { CAP_SYS_RESOURCE } from "./caps.ts";
+import { AnonInode } from "./anoninode.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
 import { argOut } from "./ioctlarg.ts";
@@ -39,13 +40,11 @@ export class Pipe {
   readonly unmet = new Set<OpenFile>();
   readonly readable = new PollQueue();
   readonly writable = new PollQueue();
-  readonly ino: number;
   /** Of a pipe without a name. */
-  readonly times: FileTimes;
+  readonly inode: AnonInode;
 
-  constructor(ino: number, times: FileTimes) {
-    this.ino = ino;
-    this.times = times;
+  constructor(inode: AnonInode) {
+    this.inode = inode;
   }
 
   get room(): number {
@@ -117,12 +116,12 @@ class PipeOps implements FileOps {
 
   /** Bytes were read or written through an open file. */
   private took(f: OpenFile): void {
-    if (f.vnode === null) pipeOf(f).times.accessed(MNT_STRICTATIME, false);
+    if (f.vnode === null) pipeOf(f).inode.times.accessed(MNT_STRICTATIME, false);
     else if ((f.flags & O_NOATIME) === 0) f.vnode.accessed();
   }
 
   private gave(f: OpenFile): void {
-    if (f.vnode === null) pipeOf(f).times.modified();
+    if (f.vnode === null) pipeOf(f).inode.times.modified();
     else f.vnode.modified();
   }
 
@@ -265,11 +264,11 @@ class PipeOps implements FileOps {
   }
 
   *stat(f: OpenFile): KGen<Attr | number> {
-    if (f.vnode) return f.vnode.getattr();
-    const p = pipeOf(f);
-    return {
-      type: VFIFO, mode: 0o600, nlink: 1, uid: 0, gid: 0, ino: p.ino, dev: 0, rdev: 0, size: 0, blockSize: PAGE, blocks: 0, ...timesOf(p.times),
-    };
+    return (f.vnode ?? this.inode(f)).getattr();
+  }
+
+  inode(f: OpenFile): AnonInode {
+    return pipeOf(f).inode;
   }
 
   fcntl(f: OpenFile, cmd: number, arg: number, t: Thread): number {
@@ -287,7 +286,7 @@ class PipeOps implements FileOps {
   }
 
   describe(f: OpenFile): string {
-    return f.vnode ? "fifo" : `pipe:[${pipeOf(f).ino}]`;
+    return f.vnode ? "fifo" : `pipe:[${pipeOf(f).inode.ino}]`;
   }
 }
 
@@ -303,7 +302,8 @@ export class Pipes {
   }
 
   private newPipe(): Pipe {
-    return new Pipe(this.nextIno++, new FileTimes(this.k.ctx.wall));
+    const cred = (this.k.ctx.cur as Thread | null)?.proc?.cred, owner = { uid: cred?.euid ?? 0, gid: cred?.egid ?? 0 };
+    return new Pipe(new AnonInode(VFIFO, this.nextIno++, 0o600, owner, new FileTimes(this.k.ctx.wall)));
   }
 
   /** pipe2(2): the reading and the writing end, with a reference each. */

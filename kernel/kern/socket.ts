@@ -6,6 +6,7 @@
 // A peer that closed stays the peer: its name can still be asked for, and a datagram finds out when it is sent.
 import { latin1 } from "../uvm/uio.ts";
 import type { Vnode } from "../vfs/vnode.ts";
+import type { AnonInode } from "./anoninode.ts";
 import { type OpenFile, PollQueue } from "./file.ts";
 import type { Thread } from "./proc.ts";
 import { type Creds, SockBuf } from "./sockbuf.ts";
@@ -45,6 +46,8 @@ export class Socket {
   passCreds = false;
   /** Options that are kept and told, and change nothing here. */
   readonly kept = new Map<number, number>();
+  /** What fstat tells, once somebody asked. */
+  inode: AnonInode | null = null;
   /** Who made it, for fstat. */
   owner: Creds = { pid: 0, uid: 0, gid: 0 };
   /** SO_PEERCRED; of a listener who listens, which is what its connections' clients are told. */

@@ -10,13 +10,14 @@ import {
 } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import type { Uio } from "../uvm/uio.ts";
-import { NO_TIMES } from "../vfs/filetimes.ts";
+import { FileTimes, NO_TIMES } from "../vfs/filetimes.ts";
 import { type Attr, VSOCK } from "../vfs/vnode.ts";
 import {
   fileRelease, O_RDWR, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM, type PollWaiter, type SocketOps, type SockMsg,
 } from "./file.ts";
 import { InFlight } from "./inflight.ts";
 import { argOut } from "./ioctlarg.ts";
+import { AnonInode } from "./anoninode.ts";
 import type { Kern } from "./kern.ts";
 import type { Thread } from "./proc.ts";
 import { AF_UNIX, AF_UNSPEC, credsOf, SHUT_RD, SHUT_RDWR, SHUT_WR, Socket, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, socketOf, SOMAXCONN } from "./socket.ts";
@@ -244,11 +245,17 @@ export class UnixSockets implements SocketOps {
   // ---- the rest ----
 
   *stat(f: OpenFile): KGen<Attr | number> {
+    return this.inode(f).getattr();
+  }
+
+  inode(f: OpenFile): AnonInode {
     const s = socketOf(f);
-    return {
-      type: VSOCK, mode: 0o777, nlink: 1, uid: s.owner.uid, gid: s.owner.gid, ino: s.ino, dev: 0, rdev: 0, size: 0, blockSize: 4096, blocks: 0,
-      ...NO_TIMES,
-    };
+    if (s.inode === null) {
+      s.inode = new AnonInode(VSOCK, s.ino, 0o777, s.owner, new FileTimes(this.k.ctx.wall));
+      // As on Linux a socket has no times until somebody sets some.
+      for (const which of ["atime", "mtime", "ctime"] as const) s.inode.times[which].set(NO_TIMES[which]);
+    }
+    return s.inode;
   }
 
   *ioctl(f: OpenFile, cmd: number, arg: number, t: Thread): KGen<number> {

@@ -4,7 +4,7 @@ import type { KGen } from "../lib/kthread.ts";
 import { Uio, UIO_READ, UIO_WRITE } from "../uvm/uio.ts";
 import type { UvmObject } from "../uvm/object.ts";
 import { MNT_NODEV, MNT_SYNCHRONOUS } from "../vfs/mount.ts";
-import { type Attr, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
+import { type Attributed, type Attr, VBLK, VCHR, VDIR, VFIFO, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { CAP_FOWNER } from "./caps.ts";
 import { type FileOps, O_APPEND, O_DSYNC, O_NOATIME, O_NOCTTY, O_PATH, OpenFile } from "./file.ts";
 import type { Kern } from "./kern.ts";
@@ -150,7 +150,7 @@ class VnodeOps implements FileOps {
 export const VNODE_OPS: FileOps = new VnodeOps();
 
 /** May the thread do with a file what is its owner's? */
-export const ownsFile = (t: Thread, v: Vnode): boolean => t.proc.cred.euid === v.getattr().uid || t.proc.cred.can(CAP_FOWNER);
+export const ownsFile = (t: Thread, v: Attributed): boolean => t.proc.cred.euid === v.getattr().uid || t.proc.cred.can(CAP_FOWNER);
 
 /** Opens a vnode. => its reference passes to the open file; on failure it was given back */
 export function* openVnode(k: Kern, t: Thread, v: Vnode, flags: number): KGen<OpenFile | number> {

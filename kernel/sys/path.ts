@@ -1,23 +1,20 @@
 // System calls on paths: open, link, unlink, rename, mkdir, attributes that change, the process's directories.
-import { EACCES, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, ETXTBSY, EXDEV, EOPNOTSUPP } from "../lib/errno.ts";
+import { EACCES, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, ETXTBSY, EXDEV } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { toBytes } from "../uvm/uio.ts";
 import { namei, type NameiResult } from "../vfs/namei.ts";
-import { type AttrChange, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
+import { type Attributed, S_IFMT, typeOfMode, VBLK, VCHR, VDIR, VFIFO, VLNK, type Vnode, VREG, VSOCK } from "../vfs/vnode.ts";
 import { cwdPath } from "../kern/exec.ts";
 import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_PATH, O_TRUNC } from "../kern/file.ts";
-import { CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
+import { CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from "../kern/caps.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { RESTART_SA } from "../kern/trap.ts";
-import { S_ISGID, setIdBits, stripSetId } from "../kern/setid.ts";
+import { stripSetId } from "../kern/setid.ts";
 import { openVnode, ownsFile, resize } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW } from "./abi.ts";
-import { argOf, argUOf, fast, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
-import { mayResize } from "./limit.ts";
+import { argUOf, getPath, intOf, putBytes, type Row, slow } from "./args.ts";
 import { installFile, nofileOf } from "./file.ts";
-
-const ENODATA = 61;
 
 // ---- looking up ----------------------------------------------------------------------------------------------------
 
@@ -51,7 +48,7 @@ export function* vnodeAt(k: Kern, t: Thread, dirfd: number, va: number, flags: n
   return typeof r === "number" ? r : yield* r.keepVnode();
 }
 
-export const mayOn = (t: Thread, v: Vnode, want: number): boolean => {
+export const mayOn = (t: Thread, v: Attributed, want: number): boolean => {
   const a = v.getattr();
   return t.proc.cred.mayAccess(want, a.uid, a.gid, a.mode, v.type === VDIR);
 };
@@ -154,62 +151,10 @@ function openError(t: Thread, v: Vnode, flags: number, excl: boolean): number {
   return (flags & O_NOATIME) !== 0 && !ownsFile(t, v) ? -EPERM : 0;
 }
 
-// ---- attributes ----------------------------------------------------------------------------------------------------
-
-function* faccessat(k: Kern, t: Thread, flags: number): KGen<number> {
-  const want = intOf(t, 2), { cred } = t.proc;
-  if ((want & ~7) !== 0) return -EINVAL;
-  const who = (flags & 0x200) !== 0 ? cred : cred.with({ euid: cred.uid, egid: cred.gid });
-  return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), flags & ~0x200), function* (v) {
-    const a = v.getattr();
-    if ((want & 2) !== 0 && v.isReadOnly && (v.type === VREG || v.type === VDIR)) return -EROFS;
-    return who.mayAccess(want, a.uid, a.gid, a.mode, v.type === VDIR) ? 0 : -EACCES;
-  });
-}
-
-/** Changes attributes if the owner or root asks. */
-function* change(t: Thread, v: Vnode, c: AttrChange): KGen<number> {
-  if (v.isReadOnly) return -EROFS;
-  const a = v.getattr(), { cred } = t.proc;
-  if (!cred.can(CAP_FOWNER) && cred.euid !== a.uid) return -EPERM;
-  // Nobody makes programs for a group that he is not in.
-  if (c.mode !== undefined && !cred.hasGroup(a.gid) && !cred.can(CAP_FSETID)) return yield* v.setattr({ ...c, mode: c.mode & ~S_ISGID });
-  return yield* v.setattr(c);
-}
-
-function* chown(t: Thread, v: Vnode, uid: number, gid: number): KGen<number> {
-  const a = v.getattr(), { cred } = t.proc, c: AttrChange = {};
-  if (v.isReadOnly) return -EROFS;
-  if (uid !== -1) c.uid = uid >>> 0;
-  if (gid !== -1) c.gid = gid >>> 0;
-  const ok = cred.can(CAP_CHOWN) || (cred.euid === a.uid && (uid === -1 || uid >>> 0 === a.uid) && (gid === -1 || cred.hasGroup(gid >>> 0)));
-  if (!ok) return -EPERM;
-  if (v.type === VREG && setIdBits(a.mode) !== 0) c.mode = a.mode & ~setIdBits(a.mode);
-  return yield* v.setattr(c);
-}
-
-export function* onFd(t: Thread, act: (v: Vnode) => KGen<number>): KGen<number> {
-  const f = t.proc.fds.get(intOf(t, 0));
-  if (!f || (f.flags & O_PATH) !== 0) return -EBADF;
-  return f.vnode ? yield* act(f.vnode) : -EINVAL;
-}
-
-function* resizeAs(t: Thread, v: Vnode, size: number): KGen<number> {
+export function* resizeAs(t: Thread, v: Vnode, size: number): KGen<number> {
   const err = yield* resize(v, size);
   if (err === 0) yield* stripSetId(t.proc.cred, v);
   return err;
-}
-
-function* truncate(k: Kern, t: Thread): KGen<number> {
-  const size = argOf(t, 1);
-  if (size < 0) return -EINVAL;
-  return yield* withVnode(yield* vnodeAt(k, t, AT_FDCWD, argUOf(t, 0), 0), function* (v) {
-    if (v.type !== VREG) return v.type === VDIR ? -EISDIR : -EINVAL;
-    if (v.isReadOnly) return -EROFS;
-    if (!mayOn(t, v, 2)) return -EACCES;
-    // Unlike ftruncate, a size that it has already changes no times.
-    return v.texts > 0 ? -ETXTBSY : size === v.vSize ? 0 : mayResize(k, t, v, size) || (yield* resizeAs(t, v, size));
-  });
 }
 
 // ---- names ---------------------------------------------------------------------------------------------------------
@@ -386,6 +331,13 @@ function* setDir(t: Thread, v: Vnode, isRoot: boolean): KGen<number> {
   return 0;
 }
 
+/** Does something with the directory of a descriptor. => -EBADF, -ENOTDIR */
+function* onDirFd(t: Thread, act: (v: Vnode) => KGen<number>): KGen<number> {
+  const f = t.proc.fds.get(intOf(t, 0));
+  if (!f) return -EBADF;
+  return f.vnode ? yield* act(f.vnode) : -ENOTDIR;
+}
+
 function* noteCwd(k: Kern, t: Thread): KGen<void> {
   const path = yield* cwdPath(k, t.proc.cwd!, t.proc.root!);
   if (typeof path === "string") t.proc.cwdPath = path;
@@ -399,30 +351,15 @@ function* chdir(k: Kern, t: Thread, isRoot: boolean): KGen<number> {
   return r;
 }
 
-/** There are no extended attributes: names cannot be set, none are listed. */
-const noXattr = (): number => -EOPNOTSUPP;
-
 export const PATH_CALLS: readonly Row[] = [
   slow(56, "openat", "dxxo", openat, RESTART_SA),
-  slow(48, "faccessat", "dxx", (k, t) => faccessat(k, t, 0)), slow(439, "faccessat2", "dxxx", (k, t) => faccessat(k, t, intOf(t, 3))),
-  slow(52, "fchmod", "do", (_k, t) => onFd(t, (v) => change(t, v, { mode: intOf(t, 1) & 0o7777 }))),
-  slow(53, "fchmodat", "dxo", function* (k, t) {
-    return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), 0), (v) => change(t, v, { mode: intOf(t, 2) & 0o7777 }));
-  }),
-  slow(54, "fchownat", "dxddx", function* (k, t) {
-    return yield* withVnode(yield* vnodeAt(k, t, intOf(t, 0), argUOf(t, 1), intOf(t, 4)), (v) => chown(t, v, intOf(t, 2), intOf(t, 3)));
-  }),
-  slow(55, "fchown", "ddd", (_k, t) => onFd(t, (v) => chown(t, v, intOf(t, 1), intOf(t, 2)))),
-  slow(45, "truncate", "xu", truncate),
   slow(34, "mkdirat", "dxo", mkdirat), slow(33, "mknodat", "dxox", mknodat), slow(36, "symlinkat", "xdx", symlinkat), slow(37, "linkat", "dxdxx", linkat),
   slow(35, "unlinkat", "dxx", unlinkat), slow(38, "renameat", "dxdx", (k, t) => renameat2(k, t, 0)), slow(276, "renameat2", "dxdxx", (k, t) => renameat2(k, t, intOf(t, 4))),
   slow(78, "readlinkat", "dxxu", readlinkat), slow(17, "getcwd", "xu", getcwd), slow(49, "chdir", "x", (k, t) => chdir(k, t, false)),
-  slow(51, "chroot", "x", (k, t) => chdir(k, t, true)), slow(50, "fchdir", "d", (k, t) => onFd(t, function* (v) {
+  slow(51, "chroot", "x", (k, t) => chdir(k, t, true)), slow(50, "fchdir", "d", (k, t) => onDirFd(t, function* (v) {
     v.vref();
     const r = yield* setDir(t, v, false);
     if (r === 0) yield* noteCwd(k, t);
     return r;
   })),
-  ...[5, 6, 7, 14, 15, 16].map((nr) => fast(nr, "setxattr", "xxxux", noXattr)), ...[8, 9, 10].map((nr) => fast(nr, "getxattr", "xxxu", () => -ENODATA)),
-  ...[11, 12, 13].map((nr) => fast(nr, "listxattr", "xxu", () => 0)),
 ];

@@ -2,13 +2,14 @@
 import { EACCES, EBADF, EFAULT, EINVAL, EPERM, EROFS } from "../lib/errno.ts";
 import type { KGen } from "../lib/kthread.ts";
 import { Instant, type Timespec } from "../lib/timespec.ts";
-import type { Attr, AttrChange, Vnode } from "../vfs/vnode.ts";
+import type { Attributed, Attr, AttrChange, Vnode } from "../vfs/vnode.ts";
 import type { Kern } from "../kern/kern.ts";
 import type { Thread } from "../kern/proc.ts";
 import { ownsFile } from "../kern/vnfile.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, NS, statBytes, statxBytes } from "./abi.ts";
 import { argUOf, getPath, getView, i64At, intOf, putBytes, type Row, slow } from "./args.ts";
-import { mayOn, onFd, vnodeAt, withVnode } from "./path.ts";
+import { onInode } from "./attr.ts";
+import { mayOn, vnodeAt, withVnode } from "./path.ts";
 
 const AT_NO_AUTOMOUNT = 0x800, AT_STATX_SYNC_TYPE = 0x6000, STATX__RESERVED = 0x80000000, STATX_ATTR_MOUNT_ROOT = 0x2000;
 
@@ -81,14 +82,14 @@ function* utimensat(k: Kern, t: Thread): KGen<number> {
     // Nothing is asked for: not even the path is looked at.
     if (wishes.every((w) => w.nsec === UTIME_OMIT)) return 0;
   }
-  const set = (v: Vnode): KGen<number> => setTimes(k, t, v, wishes);
-  if (pathVa === 0 && dirfd !== AT_FDCWD) return flags !== 0 ? -EINVAL : yield* onFd(t, set);
+  const set = (v: Attributed): KGen<number> => setTimes(k, t, v, wishes);
+  if (pathVa === 0 && dirfd !== AT_FDCWD) return flags !== 0 ? -EINVAL : yield* onInode(t, set);
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   return pathVa === 0 ? -EFAULT : yield* withVnode(yield* vnodeAt(k, t, dirfd, pathVa, flags), set);
 }
 
 /** Who may write a file may set both times to now; anything else is the owner's. */
-function* setTimes(k: Kern, t: Thread, v: Vnode, [a, m]: readonly [Wish, Wish]): KGen<number> {
+function* setTimes(k: Kern, t: Thread, v: Attributed, [a, m]: readonly [Wish, Wish]): KGen<number> {
   if (!isValid(a) || !isValid(m)) return -EINVAL;
   if (v.isReadOnly) return -EROFS;
   const isTouch = a.nsec === UTIME_NOW && m.nsec === UTIME_NOW;

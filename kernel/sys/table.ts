@@ -10,6 +10,7 @@ import { MISC_CALLS } from "./misc.ts";
 import { MLOCK_CALLS } from "./mlock.ts";
 import { MM_CALLS } from "./mm.ts";
 import { MOUNT_CALLS } from "./mount.ts";
+import { ATTR_CALLS } from "./attr.ts";
 import { PATH_CALLS } from "./path.ts";
 import { POLL_CALLS } from "./poll.ts";
 import { PROC_CALLS } from "./proc.ts";
@@ -19,7 +20,8 @@ import { SOCKET_CALLS } from "./socket.ts";
 import { STAT_CALLS } from "./stat.ts";
 import { TIME_CALLS } from "./time.ts";
 
-const FAMILIES: readonly (readonly Row[])[] = [FILE_CALLS, PATH_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS,
+const FAMILIES: readonly (readonly Row[])[] = [
+  FILE_CALLS, PATH_CALLS, ATTR_CALLS, MM_CALLS, PROC_CALLS, SIGNAL_CALLS, TIME_CALLS, POLL_CALLS, SOCKET_CALLS, EVENT_CALLS, MISC_CALLS,
   LIMIT_CALLS, SCHED_CALLS, MLOCK_CALLS, CAPS_CALLS, STAT_CALLS, MOUNT_CALLS];
 const NR_MAX = 512;
 

@@ -78,6 +78,9 @@ export const FALLOC_KEEP_SIZE = 1, FALLOC_PUNCH_HOLE = 2, FALLOC_COLLAPSE_RANGE 
 /** rename2's flags. */
 export const RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
 
+/** What has attributes: vnodes, and files without a name. */
+export type Attributed = Pick<Vnode, "type" | "isReadOnly" | "getattr" | "setattr">;
+
 export abstract class Vnode implements VnodePagerHost {
   readonly mount: Mount;
   readonly type: VType;

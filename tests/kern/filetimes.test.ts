@@ -6,6 +6,7 @@ import type { Timespec } from "../../kernel/lib/timespec.ts";
 import { compareTimes } from "../../kernel/lib/timespec.ts";
 import { FILE_CALLS } from "../../kernel/sys/file.ts";
 import { MOUNT_CALLS } from "../../kernel/sys/mount.ts";
+import { ATTR_CALLS } from "../../kernel/sys/attr.ts";
 import { PATH_CALLS } from "../../kernel/sys/path.ts";
 import { STAT_CALLS } from "../../kernel/sys/stat.ts";
 import { Cred } from "../../kernel/kern/cred.ts";
@@ -20,7 +21,7 @@ const test = suite("file times");
 const UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe, CWD = -100, NOFOLLOW = 0x100, EMPTY_PATH = 0x1000, DAY = 86_400;
 const UTIMENSAT = 88, FSTATAT = 79, STATX = 291, FCHMOD = 52, FCHOWN = 55, LINKAT = 37, UNLINKAT = 35, RENAMEAT2 = 276, TRUNCATE = 45, FTRUNCATE = 46, READLINKAT = 78;
 const GETDENTS = 61, STATFS = 43, BASIC = 0x7ff, BTIME = 0x800, PATH_VA = USER_VA, PATH2_VA = USER_VA + 512, TIMES_VA = USER_VA + 1024, OUT_VA = USER_VA + 2048;
-const CALLS = [...STAT_CALLS, ...MOUNT_CALLS, ...PATH_CALLS, ...FILE_CALLS];
+const CALLS = [...STAT_CALLS, ...MOUNT_CALLS, ...PATH_CALLS, ...ATTR_CALLS, ...FILE_CALLS];
 
 interface Stat { atime: Timespec; mtime: Timespec; ctime: Timespec }
 const NOW = { sec: 1_740_000_000, nsec: 0 };
