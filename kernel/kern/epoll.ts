@@ -9,11 +9,13 @@ import { EEXIST, EINVAL, ELOOP, ENOENT, EPERM } from "../lib/errno.ts";
 import type { KContext, KGen } from "../lib/kthread.ts";
 import type { Attr } from "../vfs/vnode.ts";
 import { anonAttr } from "./anonfile.ts";
-import { type FileOps, filePoll, O_RDWR, OpenFile, POLLERR, POLLHUP, POLLIN, PollQueue, POLLRDNORM, PollWaiter } from "./file.ts";
+import { type FileOps, filePoll, O_RDWR, OpenFile, POLLERR, POLLHUP, POLLIN, POLLOUT, PollQueue, POLLRDNORM, PollWaiter } from "./file.ts";
 import type { Kern } from "./kern.ts";
 
 export const EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;
 const EPOLLET = 1 << 31, EPOLLONESHOT = 1 << 30, EPOLLWAKEUP = 1 << 29, EPOLLEXCLUSIVE = 1 << 28, FLAGS = EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE;
+/** What may be asked with EPOLLEXCLUSIVE. */
+const EXCLUSIVE_OK = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
 /** How deep epolls may watch epolls. */
 const MAX_NESTS = 4;
 
@@ -93,7 +95,7 @@ export class Epoll {
       const depth = (f.data as Epoll).depthAvoiding(this, 1);
       if (depth > MAX_NESTS) return -ELOOP;
     }
-    if (isExclusive && (ask.events & EPOLLONESHOT) !== 0) return -EINVAL;
+    if (isExclusive && (ask.events & ~EXCLUSIVE_OK) !== 0) return -EINVAL;
     const i = new EpollItem(this, f, fd, ask), ofFile = this.items.get(f);
     if (ofFile) ofFile.set(fd, i);
     else this.items.set(f, new Map([[fd, i]]));

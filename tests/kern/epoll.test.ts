@@ -60,6 +60,7 @@ test("the same descriptor twice, none, files that cannot be polled, and EPOLLEXC
   assert.equal([ep.add(e, 3, ask(POLLIN)), ep.add(e, 3, ask(POLLIN)), ep.add(e, 4, ask(POLLIN)), ep.delete(e, 4), ep.delete(e, 4), ep.modify(e, 4, ask(0))],
     [0, -EEXIST, 0, 0, -ENOENT, -ENOENT]);
   assert.equal([ep.add(file, 5, ask(POLLIN)), ep.add(e, 6, ask(POLLIN | EXCLUSIVE)), ep.modify(e, 6, ask(POLLIN)), ep.add(e, 7, ask(EXCLUSIVE | ONESHOT))], [-EPERM, 0, -EINVAL, -EINVAL]);
+  for (const [more, r] of [[2, -EINVAL], [0x2000, -EINVAL], [ET | POLLOUT | POLLHUP, 0]] as const) assert.is(ep.add(e, 8, ask(POLLIN | EXCLUSIVE | more)), r);
 });
 
 test("a file that closes takes its items along, an epoll that closes its own", () => {
