@@ -36,6 +36,8 @@ export abstract class Mount {
   covered: Vnode | null = null;
   /** Where it is mounted. */
   path = "/";
+  /** Vnodes whose last reference went, and that are being written back: it does not go away before they are. */
+  releasing = 0;
   /** Out of the tree, and still used. */
   isDetached = false;
   /** How often a path led into it; and at which of these MNT_EXPIRE found it unused last. */

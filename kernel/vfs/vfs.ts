@@ -75,7 +75,7 @@ export class Vfs {
   /** What can be said against taking a file system away. `root` is its root directory, with the caller's reference. => 0, -EBUSY, -EINVAL */
   private unmountError({ mount }: Vnode): number {
     if (!mount.covered) return mount === this.mounts[0] ? -EBUSY : -EINVAL;
-    return this.mounts.some((m) => m.covered?.mount === mount) || mount.isBusy(1) ? -EBUSY : 0;
+    return this.mounts.some((m) => m.covered?.mount === mount) || mount.releasing > 0 || mount.isBusy(1) ? -EBUSY : 0;
   }
 
   /** Takes a file system away. `root` is its root directory, whose reference the caller keeps. => -EBUSY when it is used, or -EIO, … */
@@ -126,7 +126,7 @@ export class Vfs {
 
   /** A user of a detached file system is gone: so is the file system if it was the last. */
   *reap(mount: Mount): KGen<void> {
-    if (mount.isBusy(0) || !this.detached.delete(mount)) return;
+    if (mount.releasing > 0 || mount.isBusy(0) || !this.detached.delete(mount)) return;
     const error = yield* mount.unmount();
     if (error < 0) this.complain(`${mount.fsType} of ${mount.source}, detached from ${mount.path}, cannot be written: error ${-error}`);
     this.mountChanges++;

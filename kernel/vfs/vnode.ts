@@ -122,7 +122,11 @@ export abstract class Vnode implements VnodePagerHost {
   /** Gives a reference back; the last makes it inactive. => may sleep */
   *vrele(): KGen<void> {
     KASSERT(this.useCount > 0, "vrele without a reference");
-    if (--this.useCount === 0) yield* this.inactive();
+    if (--this.useCount === 0) {
+      this.mount.releasing++;
+      yield* this.inactive();
+      this.mount.releasing--;
+    }
     if (this.mount.isDetached && this.useCount <= 1) yield* this.mount.vfs.reap(this.mount);
   }
 

@@ -1,7 +1,7 @@
 // Taking file systems away: busy ones stay, lazily detached ones go with their last user, expired ones when nobody came by; tmpfs'
 // options; remounting read-only; and what /proc tells of all that.
 import { devMount } from "../../kernel/vfs/devfs/devfs.ts";
-import { O_CREAT, O_RDWR } from "../../kernel/kern/file.ts";
+import { fileRelease, O_CREAT, O_RDWR } from "../../kernel/kern/file.ts";
 import { procMount } from "../../kernel/kern/procfs.ts";
 import { EAGAIN, EBUSY, EINVAL, ENOSPC } from "../../kernel/lib/errno.ts";
 import { MOUNT_CALLS } from "../../kernel/sys/mount.ts";
@@ -100,6 +100,24 @@ test("MNT_DETACH takes a file system out of the tree; it goes when its last user
   assert.equal([vfs.detached.size, mount.nodes.size], [0, 0]);
   box.closeFile(g);
   assert.equal([box.umount(DETACH), vfs.detached.size], [0, 0], "unused: it goes at once");
+});
+
+test("a detached file system stays while a vnode's last reference is on its way out", () => {
+  const box = new Box(), { vfs, ctx } = box.k, slow = {};
+  assert.is(box.mount("tmpfs"), 0);
+  const f = box.open("/m/f", O_RDWR | O_CREAT), g = box.open("/m/g", O_RDWR | O_CREAT), v = f.vnode!, inactive = v.inactive.bind(v);
+  v.inactive = function* () {
+    yield* ctx.sleep(slow, "writing");
+    yield* inactive();
+  };
+  assert.is(box.umount(DETACH), 0);
+  const closing = box.begin(fileRelease(f));
+  assert.is(closing.sleepsAt, "writing");
+  box.closeFile(g);
+  assert.is(vfs.detached.size, 1);
+  ctx.wakeup(slow);
+  box.sched.settle();
+  assert.equal([closing.sleepsAt, vfs.detached.size], ["", 0]);
 });
 
 test("MNT_DETACH takes what is mounted below along, and a working directory in it works on", () => {
