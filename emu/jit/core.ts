@@ -7,7 +7,7 @@
 //   stop    leaves pc and the instructions left where TypeScript finds them
 //   run     the interpreter, and regions where it meets them
 import { RUN_BUDGET, RUN_COLD } from "../hart/exacthandler.ts";
-import { KIND_AMO, KIND_SIZE, KIND_STORE } from "../hart/cold.ts";
+import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_SIZE, KIND_STORE } from "../hart/cold.ts";
 import {
   ADDEND, CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, ENTRY_OF_BIAS, EPOCH, FETCH_BANK,
   FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE,
@@ -61,7 +61,10 @@ export function missFunction(hart: number, regionMiss: number): Emitter {
   e.get(entry).get(kind!).i32(KIND_STORE | KIND_AMO).op("i32.and").op("i32.eqz").i32(TAG_WRITE).op("i32.mul").op("i32.sub").mem("i64.load", TAG_WRITE);
   e.get(ea!).get(kind!).i32(KIND_SIZE).op("i32.and").i32(1).op("i32.sub").op("i64.extend_i32_u").op("i64.add").i64(-4096n).op("i64.and").op("i64.eq");
   e.if().get(entry).mem("i32.load", ADDEND).get(ea!).op("i32.wrap_i64").op("i32.add");
-  e.i32(0).get(left!).mem("i32.store", hart + LEFT).op("return").op("end").op("end");
+  e.i32(0).get(left!).mem("i32.store", hart + LEFT).op("return").op("end");
+  // A group over the end of a page has no one answer: its accesses ask for themselves. A frame may lie so for as long as a loop runs.
+  e.op("else").get(ea!).op("i32.wrap_i64").i32(4095).op("i32.and").get(kind!).i32(GROUP_SIZE_SHIFT).op("i32.shr_u").op("i32.add").i32(4096).op("i32.gt_u");
+  e.if().i32(0).op("return").op("end").op("end");
   e.i32(0).get(ea!).mem("i64.store", hart + SCRATCH_VA).i32(0).get(left!).mem("i32.store", hart + LEFT).get(kind!).call(regionMiss);
   return e;
 }

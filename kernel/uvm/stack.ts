@@ -13,8 +13,11 @@ import { extendNext, uvmMap } from "./mmap.ts";
 import { PAGE_SIZE } from "./page.ts";
 import type { Vmspace } from "./vmspace.ts";
 
-/** What a stack has at first, what stays free below it, and how much room mmap leaves it. */
-const INITIAL_BYTES = 33 * PAGE_SIZE, GAP_BYTES = 256 * PAGE_SIZE, ROOM_MIN = 128 << 20;
+/**
+ * What a stack has at first, what stays free below it, and how much room mmap leaves it: no multiple of 16 MiB, or the pages at the
+ * top of the stack and those at the top of what is mapped would share the places of a TLB that is indexed by 12 bits.
+ */
+const INITIAL_BYTES = 33 * PAGE_SIZE, GAP_BYTES = 256 * PAGE_SIZE, ROOM_MIN = 130 << 20;
 
 /** Where the stack of a map is. Guarded by the map's lock. */
 export interface StackArea {

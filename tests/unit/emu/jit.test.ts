@@ -100,6 +100,14 @@ loop: jal ra, f\naddi s0, s0, -1\nbnez s0, loop\nebreak`;
   assert.equal([f, f + 4, f + 8].map((va) => m.hart.engine!.entryAt(va) !== null), [true, false, true]);
 });
 
+test("a frame over the end of a page: its accesses share no check, and each finds its own page", () => {
+  const regs = ["a0", "a1", "a2", "a3", "a4", "a5"], each = (what: string): string => regs.map((r, i) => `${what} ${r}, ${8 * i}(sp)`).join("\n");
+  for (const below of [24, 20, 8]) {
+    const source = `li sp, ${DATA_VA + 4096 - below}\nli s0, 200\nloop: ${each("sd")}\nadd a0, a0, s0\n${each("ld")}\nadd a5, a5, a1\naddi a1, a1, 3\naddi s0, s0, -1\nbnez s0, loop\nebreak`;
+    both(source, overEcall);
+  }
+});
+
 test("a place whose first instructions are the interpreter's has its region behind them", () => {
   const source = "li s0, 300\nloop: csrr a3, instret\ncsrr a4, instret\nsub a5, a4, a3\nadd a0, a0, a5\naddi s0, s0, -1\nbnez s0, loop\nebreak";
   const m = both(source, overEcall, CODE_VA, 100_000);
