@@ -37,6 +37,8 @@ export interface Block {
   endVa: number;
   /** Blocks of the region among `targets`, without duplicates. */
   succ: number[];
+  /** Of a block of an unrolled loop: which of the copies it goes to, by address; see unroll.ts. */
+  readonly chosen?: ReadonlyMap<number, number>;
 }
 
 export interface Region {

@@ -19,6 +19,7 @@ import { type Frame, type Jump, type PageCache, StaticBuilder } from "./staticbu
 import { steadyBases } from "./stride.ts";
 import { cycleHeads, type Part, structureOf } from "./structure.ts";
 import type { Tuning } from "./tuning.ts";
+import { unroll } from "./unroll.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
 import { rowNamed, rows } from "../isa/table.ts";
 import { CELL_STAMP, DATA_BANK, EPOCH, F0, X0 } from "../hart/layout.ts";
@@ -117,7 +118,8 @@ class RegionEmitter implements Frame {
     this.pc = this.e.local(I64);
     for (let r = 1; r < 32; r++) if ((this.flow.usedX & (1 << r)) !== 0) this.xs[r] = this.e.local(I64);
     for (let r = 0; r < 32; r++) if ((this.flow.usedF & (1 << r)) !== 0) this.fs[r] = this.e.local(F64);
-    this.byVa = new Map(region.blocks.map((b) => [b.va, b]));
+    // The first block at an address is no copy.
+    this.byVa = new Map([...region.blocks].reverse().map((b) => [b.va, b]));
     this.choice = { cond: this.e.local(I32), old: [this.e.local(I64), this.e.local(I64), this.e.local(I64)] };
     this.builder = new StaticBuilder(this);
   }
@@ -377,15 +379,21 @@ class RegionEmitter implements Frame {
     this.edge(fall, next);
   }
 
+  /** The block that the present one goes to at an address, if it is one of the region. */
+  private blockAt(va: number): Block | undefined {
+    const id = this.block.chosen?.get(va);
+    return id !== undefined ? this.region.blocks[id] : this.byVa.get(va);
+  }
+
   /** The label of a block that one branch instruction reaches. */
   private plainTarget(va: number): Target | null {
-    const b = this.byVa.get(va), target = b && this.targets.get(b.id);
+    const b = this.blockAt(va), target = b && this.targets.get(b.id);
     return target === undefined || target.select ? null : target;
   }
 
   /** Goes to an address: a block of the region or out. => next: what control falls to here */
   private edge(va: number, next: number): void {
-    const { e } = this, b = this.byVa.get(va);
+    const { e } = this, b = this.blockAt(va);
     if (b === undefined) {
       e.i64(BigInt(va)).set(this.pc);
       return this.out(false);
@@ -503,7 +511,7 @@ export function callTargets(region: Region): number[] {
 
 /** The body of a region's function, and by block how many instructions must be left to enter it; in steps. */
 export function* translateRegion(region: Region, host: HostBlock): Generator<void, { emitter: Emitter; needs: Int32Array }> {
-  const emitter = new RegionEmitter(region, host);
+  const emitter = new RegionEmitter(host.tuning.unroll > 0 ? unroll(region, host.tuning.unroll) : region, host);
   yield;
   return { emitter: yield* emitter.emit(), needs: emitter.need };
 }

@@ -8,6 +8,8 @@ export interface Tuning {
   readonly whole: number;
   /** Instructions that a branch may skip to become a choice between results; 0: none does. */
   readonly fold: number;
+  /** Instructions that the rounds of an unrolled loop may have together; 0: no loop is unrolled. */
+  readonly unroll: number;
   /** 1: accesses off steady base registers remember their page in locals. */
   readonly caches: number;
   /** 1: accesses off one base register in a block share a check. */
@@ -20,7 +22,7 @@ export interface Tuning {
   readonly drop: number;
 }
 
-export const STANDARD: Tuning = { hot: 30000, whole: 128, fold: 3, caches: 1, groups: 1, passes: 20, steps: 0, drop: 0 };
+export const STANDARD: Tuning = { hot: 30000, whole: 128, fold: 3, unroll: 48, caches: 1, groups: 1, passes: 20, steps: 0, drop: 0 };
 
 /** Reads "hot=300,fold=0". => throws an Error that names the setting */
 export function parseTuning(text: string): Partial<Tuning> {
