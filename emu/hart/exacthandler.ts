@@ -1,6 +1,6 @@
 // Handlers of the exact function: they call TypeScript for what the fast ones leave alone.
 import type { V } from "../isa/builder.ts";
-import { I32, I64, type MemoryOp, sizeOf } from "../jit/wasm.ts";
+import { I32, type MemoryOp, sizeOf } from "../jit/wasm.ts";
 import { KIND_STORE, SLOW_DONE, SLOW_RETRY, SLOW_TRAP, SYS_JUMP, SYS_LEAVE, SYS_NEXT } from "./cold.ts";
 import { Handler, TO_AGAIN, TO_EXIT, TO_FETCH, TO_TOP } from "./handler.ts";
 import { CELL, CELL_OP, CELLS, DATA_BANK, ENTRY_OF_BIAS, IP, LEFT, PC, REC_IMM, SCRATCH_AT, SCRATCH_VALUE, TAG_WRITE } from "./layout.ts";
@@ -20,10 +20,10 @@ export class ExactHandler extends Handler {
 
   /** Asks TypeScript after a miss. A store that TypeScript did leaves 0. */
   protected translate(addr: V, size: number, kind: number, tag: number): number {
-    const { e, l } = this, ea = this.pool.take(I64), entry = this.pool.take(I32), place = this.pool.take(I32);
-    this.look(addr, size, tag, ea, entry);
+    const { e, l } = this, at = this.takeLook(), { ea } = at, place = this.pool.take(I32);
+    this.look(addr, size, tag, at);
     e.if();
-    this.hit(ea, entry);
+    this.hit(at);
     e.set(place).op("else");
     e.i32(kind | size).get(ea).get(l.ip).get(l.left).get(l.pageVa).get(l.page).call(l.slow).set(l.answer);
     this.resync();

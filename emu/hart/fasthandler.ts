@@ -1,18 +1,18 @@
 // Handlers of the fast function: no calls. What needs TypeScript goes to $cold with nothing done yet.
 import type { V } from "../isa/builder.ts";
-import { I32, I64, type MemoryOp, sizeOf } from "../jit/wasm.ts";
+import { I32, type MemoryOp, sizeOf } from "../jit/wasm.ts";
 import { KIND_STORE } from "./cold.ts";
 import { Handler, TO_COLD } from "./handler.ts";
 import { TAG_WRITE } from "./layout.ts";
 
 export class FastHandler extends Handler {
   protected translate(addr: V, size: number, _kind: number, tag: number): number {
-    const ea = this.pool.take(I64), entry = this.pool.take(I32), place = this.pool.take(I32);
-    this.look(addr, size, tag, ea, entry);
+    const at = this.takeLook(), place = this.pool.take(I32);
+    this.look(addr, size, tag, at);
     this.e.op("i32.eqz");
     this.e.hint(false);
     this.e.brIf(this.depth + TO_COLD);
-    this.hit(ea, entry);
+    this.hit(at);
     this.e.set(place);
     return place;
   }

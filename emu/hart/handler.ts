@@ -9,7 +9,7 @@ import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
 import { type Emitter, F64, I32, I64, type MemoryOp, sizeOf, type WasmType } from "../jit/wasm.ts";
 import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR } from "./cold.ts";
 import {
-  ADDEND, DATA_ENTRIES, DATA_ENTRY, FS, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
+  DATA_ENTRIES, DATA_ENTRY, FS, HOST_PAGE, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
   TAG_WRITE,
 } from "./layout.ts";
 import { type LocalPool, WasmBuilder } from "./wasmbuilder.ts";
@@ -31,6 +31,9 @@ export interface Locals {
 }
 
 const FLOAT_OFFSETS: Record<FloatSource, number> = { fs1: REC_RS1, fs2: REC_RS2, fs3: REC_RS3 };
+
+/** Locals of a look into the TLB. */
+export interface Look { readonly ea: number; readonly entry: number; readonly inPage: number }
 
 export abstract class Handler extends WasmBuilder implements Builder {
   protected readonly l: Locals;
@@ -100,17 +103,21 @@ export abstract class Handler extends WasmBuilder implements Builder {
   setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
 
   // ---- memory ----
-  /** Emits the check of an address in the TLB. Leaves i32 1 for a hit; the locals hold the address and the entry. */
-  protected look(addr: V, size: number, tag: number, ea: number, entry: number): void {
+  /** Emits the check of an address in the TLB. Leaves i32 1 for a hit; the locals hold address, entry, and how far behind the tag it lies. */
+  protected look(addr: V, size: number, tag: number, { ea, entry, inPage }: Look): void {
     const { e, l } = this;
     this.put(addr);
-    e.tee(ea).i64(7n).op("i64.shr_u").op("i32.wrap_i64").i32((DATA_ENTRIES - 1) * DATA_ENTRY).op("i32.and").get(l.bank).op("i32.add").tee(entry);
-    e.mem("i64.load", tag).get(ea).i64(BigInt(-4096 | (size - 1))).op("i64.and").op("i64.eq");
+    e.tee(ea).get(ea).i64(7n).op("i64.shr_u").op("i32.wrap_i64").i32((DATA_ENTRIES - 1) * DATA_ENTRY).op("i32.and").get(l.bank).op("i32.add").tee(entry);
+    e.mem("i64.load", tag).op("i64.sub").tee(inPage).i64(BigInt(4096 - size)).op("i64.le_u");
+  }
+
+  protected takeLook(): Look {
+    return { ea: this.pool.take(I64), entry: this.pool.take(I32), inPage: this.pool.take(I64) };
   }
 
   /** Emits the host offset of a hit. */
-  protected hit(ea: number, entry: number): void {
-    this.e.get(ea).op("i32.wrap_i64").get(entry).mem("i32.load", ADDEND).op("i32.add");
+  protected hit({ entry, inPage }: Look): void {
+    this.e.get(inPage).op("i32.wrap_i64").get(entry).mem("i32.load", HOST_PAGE).op("i32.add");
   }
 
   load(op: MemoryOp, addr: V): V {

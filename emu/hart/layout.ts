@@ -46,13 +46,28 @@ export const IP = 608, CODE_PAGE = 612, PAGE_VA = 616;
 export const FP_A = 624, FP_B = 632, FP_C = 640, FP_RESULT = 648, FP_RM = 656;
 /** i32 the epoch of the code that is mapped; see jit/engine.ts. i32 1: the record at IP was jumped to often enough. */
 export const EPOCH = 660, HOT_FLAG = 664;
+/** i32 1: some page slot was filled since all were emptied. */
+export const SLOTS_USED = 668;
+/**
+ * Page slots: the page of the last access that looked into one. For each base register there are one for loads and one for stores,
+ * and behind those some that loops have for theirs. A column of i64 addresses of pages, and one of i32: what leads from the low
+ * word of an address to the host offset. They hold what the data TLB may hold, and are emptied when it forgets anything.
+ */
+export const PAGE_SLOT_COUNT = 256, LOOP_SLOTS = 64, SLOT_PAGES = 1024, SLOT_ADDENDS = SLOT_PAGES + 8 * PAGE_SLOT_COUNT;
+/** Both words of an empty slot: odd, as no address of a page is. */
+export const NO_PAGE = 1;
 
-/** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 addend (host offset = low word of va + addend). */
-export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, ADDEND = 16;
+/** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 host offset of the page. */
+export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, HOST_PAGE = 16;
 /** Fetch TLB: 512 entries of 16 bytes: i64 tag, i32 base of the page's records. */
 export const FETCH_ENTRIES = 512, FETCH_ENTRY = 16, FETCH_RECORDS = 8;
-/** A tag that equals no masked address: bits that every mask clears are set. */
+/** A tag that equals no address of a page. */
 export const NO_TAG = -1;
+/**
+ * Low word of a tag, of the data entry in a place, that no address which looks there is within 4 KiB behind; the high word is 0. It is
+ * of a page that belongs half the table away, and odd, by which it is known.
+ */
+export const noTag = (place: number): number => ((place ^ (DATA_ENTRIES / 2)) << 12) | 1;
 export const CONTEXTS = 16;
 export const FETCH_IN_BANK = DATA_ENTRIES * DATA_ENTRY;
 export const BANK_STRIDE = FETCH_IN_BANK + FETCH_ENTRIES * FETCH_ENTRY;

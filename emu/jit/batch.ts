@@ -23,6 +23,8 @@ export interface BatchHost {
   entryAt(va: number): { readonly f: WebAssembly.ExportValue; readonly cellAt: number; readonly entry: number } | null;
   /** The number of a cell that nobody has. */
   takeCell(): number;
+  /** A page slot for a loop; others may have it too. */
+  takePageSlot(): number;
   /** Byte offset of a cell in the memory. */
   cellAt(cell: number): number;
   /** The decoded record of an instruction, or -1. */
@@ -79,7 +81,7 @@ export class Batch {
     const { links, imports } = this.link(m), needs: Int32Array[] = [], own = m.nextFunction;
     for (const [i, r] of regions.entries()) {
       const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
-      const body = yield* translateRegion(r, { ...engine.host, link, record: (va) => engine.decoded(va) });
+      const body = yield* translateRegion(r, { ...engine.host, link, record: (va) => engine.decoded(va), takePageSlot: () => engine.takePageSlot() });
       m.addFunction(REGION_PARAMS, REGION_RESULTS, body.emitter, nameOf(r, i));
       needs.push(body.needs);
       yield;

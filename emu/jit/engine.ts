@@ -10,7 +10,10 @@
 // Nothing of this needs a look at the wasm stack: whatever could change a mapping or code is the interpreter's work, and
 // regions have all returned when it is done.
 import type { CodeCache } from "../hart/codecache.ts";
-import { CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, PAGE_RECORDS, PC, PROFILE_BIAS, RAM_OFFSET, RECORD } from "../hart/layout.ts";
+import {
+  CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, LOOP_SLOTS, PAGE_RECORDS, PAGE_SLOT_COUNT, PC,
+  PROFILE_BIAS, RAM_OFFSET, RECORD,
+} from "../hart/layout.ts";
 import { OP_CROSS, OP_DECODE } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
 import { Batch, type BatchHost, type CoreExports } from "./batch.ts";
@@ -80,6 +83,7 @@ export class Engine implements CodeSource, BatchHost {
   private readonly epochs = new Int32Array(CONTEXTS);
   private lastEpoch = 0;
   private context = 0;
+  private lastPageSlot = LOOP_SLOTS - 1;
 
   constructor(parts: EngineParts) {
     this.tuning = { ...STANDARD, ...parts.tuning };
@@ -279,6 +283,11 @@ export class Engine implements CodeSource, BatchHost {
 
   takeCell(): number {
     return this.translations.takeCell();
+  }
+
+  takePageSlot(): number {
+    this.lastPageSlot = this.lastPageSlot + 1 < PAGE_SLOT_COUNT ? this.lastPageSlot + 1 : LOOP_SLOTS;
+    return this.lastPageSlot;
   }
 
   cellAt(cell: number): number {

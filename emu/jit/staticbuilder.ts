@@ -5,7 +5,9 @@
 // and the interpreter does it.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
 import { GROUP_SIZE_SHIFT, KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
-import { ADDEND, DATA_ENTRIES, DATA_ENTRY, F0, FP_FAST_DYN, FP_FAST_RNE, FS, LEFT, TAG_READ, TAG_WRITE, X0 } from "../hart/layout.ts";
+import {
+  DATA_ENTRIES, DATA_ENTRY, F0, FP_FAST_DYN, FP_FAST_RNE, FS, HOST_PAGE, LEFT, SLOT_ADDENDS, SLOT_PAGES, SLOTS_USED, TAG_READ, TAG_WRITE, X0,
+} from "../hart/layout.ts";
 import { LocalPool, WasmBuilder } from "../hart/wasmbuilder.ts";
 import { constant, fold, type StaticV } from "./fold.ts";
 import type { Group } from "./group.ts";
@@ -13,9 +15,6 @@ import type { Insn } from "./region.ts";
 import { type Emitter, F64, I32, I64, type MemoryOp, type Op, sizeOf } from "./wasm.ts";
 
 const RM_DYN = 7, INDEX_MASK = (DATA_ENTRIES - 1) * DATA_ENTRY, INDEX_SHIFT = 7;
-
-/** Locals: i64 the page of the last access, or an odd number; i32 what leads from an address on it to the host offset. */
-export interface PageCache { readonly page: number; readonly addend: number }
 
 /** What the builder needs of the function around it. */
 export interface Frame {
@@ -33,8 +32,8 @@ export interface Frame {
   punt(): void;
   /** The check that the present access shares with others of its block, or null. */
   sharedCheck(): { group: Group; local: number; isFirst: boolean } | null;
-  /** Where accesses off a base register remember their page, or null when it moves too much. */
-  steadyPage(base: number, store: boolean): PageCache | null;
+  /** The page slot of accesses off a base register that stays on a page for long, or -1. */
+  pageSlot(base: number, store: boolean): number;
   /** The present instruction's decoded record, or -1. */
   record(): number;
   readonly floatFunction: number;
@@ -129,14 +128,13 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   // ---- memory ----
   /** Emits the check of `size` bytes at an address; `missed` runs with the TLB's answer no. Leaves their host offset in a local. */
   private check(addr: V, size: number, tag: number, place: number, missed: (ea: number) => void): void {
-    const { e, frame } = this, ea = this.pool.take(I64), entry = this.pool.take(I32);
+    const { e, frame } = this, ea = this.pool.take(I64), inPage = this.pool.take(I64), entry = this.pool.take(I32);
     this.put(addr);
-    e.tee(ea).op("i32.wrap_i64").i32(INDEX_SHIFT).op("i32.shr_u").i32(INDEX_MASK).op("i32.and").get(frame.bank).op("i32.add").tee(entry);
-    e.mem("i32.load", ADDEND).get(ea).op("i32.wrap_i64").op("i32.add").set(place);
-    // The page of the last byte: an access across two pages misses.
-    e.get(entry).mem("i64.load", tag).get(ea);
-    if (size > 1) e.i64(BigInt(size - 1)).op("i64.add");
-    e.i64(-4096n).op("i64.and").op("i64.ne");
+    e.tee(ea).get(ea).op("i32.wrap_i64").i32(INDEX_SHIFT).op("i32.shr_u").i32(INDEX_MASK).op("i32.and").get(frame.bank).op("i32.add").tee(entry);
+    e.mem("i64.load", tag).op("i64.sub").tee(inPage);
+    e.op("i32.wrap_i64").get(entry).mem("i32.load", HOST_PAGE).op("i32.add").set(place);
+    // The whole access lies behind the tag and on its page.
+    e.get(inPage).i64(BigInt(4096 - size)).op("i64.gt_u");
     e.hint(false);
     e.if();
     missed(ea);
@@ -165,17 +163,20 @@ export class StaticBuilder extends WasmBuilder implements Builder {
     return place;
   }
 
-  /** The same by the page that the base's last access was on. */
-  private translateSteady(addr: V, size: number, kind: number, { page, addend }: PageCache): number {
-    const { e } = this, ea = this.pool.take(I64), place = this.pool.take(I32);
+  /** The same by the page in a slot. */
+  private translateSteady(addr: V, size: number, kind: number, slot: number): number {
+    const { e, frame } = this, ea = this.pool.take(I64), place = this.pool.take(I32);
+    const pageAt = frame.hart + SLOT_PAGES + 8 * slot, addendAt = frame.hart + SLOT_ADDENDS + 4 * slot;
     this.put(addr);
-    // What is not aligned might lie on two pages, of which the cache would see one.
-    e.tee(ea).i64(BigInt(-4096 | (size - 1))).op("i64.and").get(page).op("i64.ne");
+    // What is not aligned might lie on two pages, of which the slot knows one.
+    e.tee(ea).i64(BigInt(-4096 | (size - 1))).op("i64.and").i32(0).mem("i64.load", pageAt).op("i64.ne");
     e.hint(false);
     e.if().get(ea);
     this.askCore(kind | size, place);
-    e.get(ea).i64(-4096n).op("i64.and").set(page).get(place).get(ea).op("i32.wrap_i64").op("i32.sub").set(addend).op("end");
-    e.get(ea).op("i32.wrap_i64").get(addend).op("i32.add").set(place);
+    e.i32(0).get(ea).i64(-4096n).op("i64.and").mem("i64.store", pageAt);
+    e.i32(0).get(place).get(ea).op("i32.wrap_i64").op("i32.sub").mem("i32.store", addendAt);
+    e.i32(0).i32(1).mem("i32.store", frame.hart + SLOTS_USED).op("end");
+    e.get(ea).op("i32.wrap_i64").i32(0).mem("i32.load", addendAt).op("i32.add").set(place);
     return place;
   }
 
@@ -183,8 +184,8 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   private access(op: MemoryOp, addr: V, kind: number): { place: number; delta: number } {
     const { e, frame } = this, size = sizeOf(op), shared = frame.sharedCheck();
     if (shared === null) {
-      const steady = frame.steadyPage(this.insn.rs1, kind === KIND_STORE);
-      const place = steady !== null ? this.translateSteady(addr, size, kind, steady) : this.translate(addr, size, kind, kind === KIND_STORE ? TAG_WRITE : TAG_READ);
+      const slot = frame.pageSlot(this.insn.rs1, kind === KIND_STORE);
+      const place = slot >= 0 ? this.translateSteady(addr, size, kind, slot) : this.translate(addr, size, kind, kind === KIND_STORE ? TAG_WRITE : TAG_READ);
       return { place, delta: 0 };
     }
     const { group, local, isFirst } = shared, delta = this.insn.imm - group.low, place = this.pool.take(I32);

@@ -76,8 +76,46 @@ class Shaper {
       if (members.length === 1 && (cut[only] === 1 || !this.succ(only).includes(only))) return { block: only, heads: null, cut: -1, parts: [] };
       const heads = members.filter((b) => isHead[b] === 1), chosen = this.closingHead(members, heads);
       cut[chosen] = 1;
-      return { block: -1, heads, cut: chosen, parts: this.arrange(members) };
+      return { block: -1, heads, cut: chosen, parts: this.within(members, heads, chosen) };
     });
+  }
+
+  /** The parts of a loop whose head is cut: when a shorter loop has the same head, that one first. */
+  private within(members: readonly number[], heads: readonly number[], cut: number): readonly Part[] {
+    const inner = heads.length === 1 ? this.shortestLoop(members, cut) : members;
+    if (inner.length === members.length) return this.arrange(members);
+    const isInner = new Set(inner), rest = members.filter((b) => !isInner.has(b));
+    // Nothing leads from the rest into the inner loop but the way back to the head.
+    for (const b of inner) for (const t of this.succ(b)) if (!isInner.has(t)) this.isHead[t] = 1;
+    return [{ block: -1, heads, cut, parts: this.arrange(inner) }, ...this.arrange(rest)];
+  }
+
+  /**
+   * Of two ways back to a head, the loop of the one that fewer blocks lead to. Of more it is all: those are turns of one loop, as
+   * the operations of an interpreter are.
+   *
+   * => blocks in order
+   */
+  private shortestLoop(members: readonly number[], head: number): readonly number[] {
+    const latches = members.filter((b) => this.succ(b).includes(head));
+    if (latches.length !== 2) return members;
+    const [a, b] = latches.map((latch) => this.bodyOf(members, head, latch)) as [ReadonlySet<number>, ReadonlySet<number>];
+    const body = a.size <= b.size ? a : b;
+    return members.filter((block) => body.has(block));
+  }
+
+  /** The natural loop of one way back: what reaches its latch without passing the head. */
+  private bodyOf(members: readonly number[], head: number, latch: number): ReadonlySet<number> {
+    const body = new Set([head, latch]);
+    for (let grown = latch !== head; grown;) {
+      grown = false;
+      for (const b of members) {
+        if (body.has(b) || !this.succ(b).some((t) => t !== head && body.has(t))) continue;
+        body.add(b);
+        grown = true;
+      }
+    }
+    return body;
   }
 
   private succ(block: number): readonly number[] {

@@ -15,14 +15,14 @@ import { DEPTH_BITS, DEPTH_MASK, RESULT_PUNT, RESULT_QUIT } from "./core.ts";
 import { type Flow, analyse, budgetNeeds } from "./flow.ts";
 import { type Group, groupAccesses } from "./group.ts";
 import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Insn, type Region } from "./region.ts";
-import { type Frame, type Jump, type PageCache, StaticBuilder } from "./staticbuilder.ts";
-import { steadyBases } from "./stride.ts";
+import { type Frame, type Jump, StaticBuilder } from "./staticbuilder.ts";
+import { ALWAYS_STEADY, type Steady, steadyBases } from "./stride.ts";
 import { cycleHeads, type Part, structureOf } from "./structure.ts";
 import type { Tuning } from "./tuning.ts";
 import { unroll } from "./unroll.ts";
 import { Emitter, F64, I32, I64 } from "./wasm.ts";
 import { rowNamed, rows } from "../isa/table.ts";
-import { CELL_STAMP, DATA_BANK, EPOCH, F0, X0 } from "../hart/layout.ts";
+import { CELL_STAMP, DATA_BANK, EPOCH, F0, LOOP_SLOTS, X0 } from "../hart/layout.ts";
 
 /** Parameters of a region's function. */
 const LEFT_ARG = 0, RET_ARG = 1, HOW_ARG = 2;
@@ -47,6 +47,8 @@ export interface HostBlock {
   link(va: number): Link | null;
   /** The decoded record of an instruction, or -1: it has none that lasts. */
   record(va: number): number;
+  /** A page slot for a loop; others may have it too. */
+  takePageSlot(): number;
 }
 
 /** A callee: its function in the module, the cell that must be stamped with the epoch (-1: none), CELL_ENTRY of it. */
@@ -95,9 +97,9 @@ class RegionEmitter implements Frame {
   /** By place in the block: shared checks, and the locals that hold what they found. */
   private groups: (Group | null)[] = [];
   private readonly groupLocals: number[] = [];
-  /** By block, base registers that stay on a page; by base register and kind, what they remember. */
-  private readonly steady: Int32Array;
-  private readonly pageCaches = new Map<number, PageCache>();
+  private readonly steady: Steady;
+  /** Page slots of loops' base registers, by loop, register and kind. */
+  private readonly loopSlots = new Map<number, number>();
   private groupNumbers = new Map<Group, number>();
 
   constructor(region: Region, host: HostBlock) {
@@ -135,9 +137,8 @@ class RegionEmitter implements Frame {
     e.op("unreachable");
     yield;
     for (const exit of this.exits) this.emitExit(exit);
-    // Locals begin as 0, which is a page; what the body needs is known now, so it goes in front.
+    // What the body needs around it is known now, so it goes in front.
     const front = new Emitter(0);
-    for (const { page } of this.pageCaches.values()) front.i64(1n).set(page);
     for (const _ of this.exits) front.block();
     e.prepend(front);
     return e;
@@ -223,12 +224,12 @@ class RegionEmitter implements Frame {
   }
 
   private *emitLoop(part: Part, heads: readonly number[], next: number): Generator<void, void> {
-    const { e } = this, { cut } = part, saved = this.targets.get(cut);
+    const { e } = this, { cut } = part, saved = this.targets.get(cut), isOutermost = !this.inner.has(cut);
     e.loop();
     this.targets.set(cut, { depth: e.depth, select: heads.length > 1 });
     this.inner.add(cut);
     yield* this.sequence(part.parts, heads, next);
-    this.inner.delete(cut);
+    if (isOutermost) this.inner.delete(cut);
     if (saved === undefined) this.targets.delete(cut);
     else this.targets.set(cut, saved);
     e.op("end");
@@ -277,12 +278,14 @@ class RegionEmitter implements Frame {
     return { group, local: this.groupLocals[n]!, isFirst };
   }
 
-  steadyPage(base: number, store: boolean): PageCache | null {
-    if (base === 0 || this.host.tuning.caches !== 1 || (this.steady[this.block.id]! & (1 << base)) === 0) return null;
-    const key = base * 2 + (store ? 1 : 0);
-    let cache = this.pageCaches.get(key);
-    if (cache === undefined) this.pageCaches.set(key, (cache = { page: this.e.local(I64), addend: this.e.local(I32) }));
-    return cache;
+  pageSlot(base: number, store: boolean): number {
+    const { id } = this.block;
+    if (base === 0 || this.host.tuning.caches !== 1 || (this.steady.bases[id]! & (1 << base)) === 0) return -1;
+    const own = 2 * base + (store ? 1 : 0);
+    if ((ALWAYS_STEADY & (1 << base)) !== 0) return own;
+    const key = this.steady.loops[id]! * LOOP_SLOTS + own, slot = this.loopSlots.get(key) ?? this.host.takePageSlot();
+    this.loopSlots.set(key, slot);
+    return slot;
   }
 
   record(): number {

@@ -120,7 +120,9 @@ export class Mmu {
     // M-mode does not translate: its banks are keyed without satp.
     this.fetchContext = fetchPriv === PRIV_M ? tlb.context(0, 0, PRIV_M) : tlb.context(satpLo, satpHi, fetchPriv);
     this.dataContext = this.dataPriv === PRIV_M ? tlb.context(0, 0, PRIV_M) : tlb.context(satpLo, satpHi, dataFlags);
-    words[(block + DATA_BANK) >> 2] = tlb.bankOf(this.dataContext);
+    const bank = tlb.bankOf(this.dataContext);
+    if (words[(block + DATA_BANK) >> 2] !== bank) tlb.forgetPages();
+    words[(block + DATA_BANK) >> 2] = bank;
     this.onContext(this.fetchContext);
     const at = (block + FETCH_BANK) >> 2, before = words[at]!;
     words[at] = tlb.bankOf(this.fetchContext) + FETCH_IN_BANK;

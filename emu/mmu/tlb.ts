@@ -1,6 +1,6 @@
 // The TLB: what generated code looks up (layout.ts), and what TypeScript must know to fence it.
 //
-//   data entry    read tag | write tag | addend | pte at +20 | listed at +24 | level at +28
+//   data entry    read tag | write tag | host offset of the page | pte at +20 | listed at +24 | level at +28
 //   fetch entry   tag | records | listed, G and level at +12
 //
 // A context is (satp, privilege, SUM, MXR) and owns a bank; 16 are live, the least recently used one goes first. Each
@@ -9,8 +9,8 @@
 //
 // Modes: normal; tiny keeps 4 entries; hostile never forgets by itself (hostile.ts), to show each missing fence.
 import {
-  ADDEND, BANK_STRIDE, CONTEXTS, DATA_ENTRIES, DATA_ENTRY, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, NO_TAG, RAM_OFFSET, TAG_READ,
-  TAG_WRITE, TLB_BASE,
+  BANK_STRIDE, CONTEXTS, DATA_ENTRIES, DATA_ENTRY, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE, HART_STRIDE, HOST_PAGE, NO_PAGE, NO_TAG,
+  noTag, RAM_OFFSET, SLOT_ADDENDS, SLOT_PAGES, SLOTS_USED, TAG_READ, TAG_WRITE, TLB_BASE,
 } from "../hart/layout.ts";
 import { PTE_G } from "./walk.ts";
 
@@ -35,6 +35,7 @@ export interface TlbEntry {
 export class Tlb {
   readonly tiny: boolean;
   private readonly words: Int32Array;
+  private readonly block: number;
   private readonly firstBank: number;
 
   // Columns by context: its key, when it was used last, and what its bank holds.
@@ -63,6 +64,9 @@ export class Tlb {
 
   constructor(buffer: ArrayBufferLike, hartId: number, tiny: boolean) {
     this.words = new Int32Array(buffer, 0, RAM_OFFSET / 4);
+    this.block = HART_BASE + hartId * HART_STRIDE;
+    this.words[(this.block + SLOTS_USED) >> 2] = 1;
+    this.forgetPages();
     this.firstBank = TLB_BASE + hartId * CONTEXTS * BANK_STRIDE;
     this.tiny = tiny;
     for (let i = 0; i < CONTEXTS; i++) {
@@ -109,11 +113,11 @@ export class Tlb {
       words[at + LISTED] = 1;
       this.dataFilled[context]![this.dataCount[context]!++] = slot;
     }
-    words[at + TAG_READ / 4] = read ? tagLo : NO_TAG;
-    words[at + TAG_READ / 4 + 1] = read ? vaHi : NO_TAG;
-    words[at + TAG_WRITE / 4] = write ? tagLo : NO_TAG;
-    words[at + TAG_WRITE / 4 + 1] = write ? vaHi : NO_TAG;
-    words[at + ADDEND / 4] = (page - tagLo) | 0;
+    words[at + TAG_READ / 4] = read ? tagLo : noTag(slot);
+    words[at + TAG_READ / 4 + 1] = read ? vaHi : 0;
+    words[at + TAG_WRITE / 4] = write ? tagLo : noTag(slot);
+    words[at + TAG_WRITE / 4 + 1] = write ? vaHi : 0;
+    words[at + HOST_PAGE / 4] = page;
     words[at + PTE] = pte;
     words[at + LEVEL] = level;
     if (level > 0) this.superpages[context]!.add(superKey(vaHi * 4294967296 + (vaLo >>> 0), level));
@@ -145,7 +149,15 @@ export class Tlb {
   lookup(context: number, vaLo: number, vaHi: number, tag: number): number {
     const at = (this.bankOf(context) + ((vaLo >>> 12) & (DATA_ENTRIES - 1)) * DATA_ENTRY) >> 2, { words } = this, tagLo = vaLo & ~4095;
     if (words[at + tag / 4] !== tagLo || words[at + tag / 4 + 1] !== vaHi) return -1;
-    return (words[at + ADDEND / 4]! + tagLo) | 0;
+    return words[at + HOST_PAGE / 4]!;
+  }
+
+  /** Empties the page slots, which go by the TLB: it forgets something, or another context's bank is looked at from now on. */
+  forgetPages(): void {
+    const { words, block } = this;
+    if (words[(block + SLOTS_USED) >> 2] === 0) return;
+    words[(block + SLOTS_USED) >> 2] = 0;
+    words.fill(NO_PAGE, (block + SLOT_PAGES) >> 2, (block + SLOT_ADDENDS) >> 2);
   }
 
   // ---- fences ----
@@ -156,6 +168,7 @@ export class Tlb {
 
   /** Drops what an ASID has cached, except global pages. */
   fenceAsid(asid: number): void {
+    this.forgetPages();
     for (let i = 0; i < CONTEXTS; i++) {
       if (this.asids[i] !== asid) continue;
       this.onForget(i);
@@ -166,6 +179,7 @@ export class Tlb {
 
   /** Drops a page, and all fragments of a superpage around it. => asid -1: of every address space, and global ones */
   fenceVa(vaLo: number, vaHi: number, asid: number): void {
+    this.forgetPages();
     const { asids } = this, va = vaHi * 4294967296 + (vaLo >>> 0);
     for (let i = 0; i < CONTEXTS; i++) {
       if (asid >= 0 ? asids[i] !== asid : asids[i] === NOT_TRANSLATED) continue;
@@ -178,26 +192,23 @@ export class Tlb {
 
   /** A page of RAM holds decoded code now: stores to it must come to TypeScript. => page: its host offset */
   dropWrites(page: number): void {
+    this.forgetPages();
     const { words } = this;
     for (let i = 0; i < CONTEXTS; i++) {
       const bank = this.bankOf(i), slots = this.dataFilled[i]!;
       for (let n = this.dataCount[i]! - 1; n >= 0; n--) {
-        const at = (bank + slots[n]! * DATA_ENTRY) >> 2, tagLo = words[at + TAG_WRITE / 4]!;
-        if (words[at + TAG_WRITE / 4 + 1] === NO_TAG && tagLo === NO_TAG) continue;
-        if (((words[at + ADDEND / 4]! + tagLo) | 0) === page) words[at + TAG_WRITE / 4] = words[at + TAG_WRITE / 4 + 1] = NO_TAG;
+        const at = (bank + slots[n]! * DATA_ENTRY) >> 2;
+        if (words[at + HOST_PAGE / 4] === page) this.untag(at + TAG_WRITE / 4, slots[n]!);
       }
     }
   }
 
   /** Every store misses until its page is filled again. */
   dropAllWrites(): void {
-    const { words } = this;
+    this.forgetPages();
     for (let i = 0; i < CONTEXTS; i++) {
       const bank = this.bankOf(i), slots = this.dataFilled[i]!;
-      for (let n = this.dataCount[i]! - 1; n >= 0; n--) {
-        const at = (bank + slots[n]! * DATA_ENTRY) >> 2;
-        words[at + TAG_WRITE / 4] = words[at + TAG_WRITE / 4 + 1] = NO_TAG;
-      }
+      for (let n = this.dataCount[i]! - 1; n >= 0; n--) this.untag((bank + slots[n]! * DATA_ENTRY + TAG_WRITE) >> 2, slots[n]!);
     }
   }
 
@@ -222,10 +233,10 @@ export class Tlb {
       const common = { asid: this.asidOf(i), priv: this.flags[i]! & 3 };
       for (let n = 0; n < this.dataCount[i]!; n++) {
         const at = (this.bankOf(i) + this.dataFilled[i]![n]! * DATA_ENTRY) >> 2;
-        const read = words[at + 1] !== NO_TAG || words[at] !== NO_TAG, write = words[at + 3] !== NO_TAG || words[at + 2] !== NO_TAG;
+        const read = (words[at]! & 1) === 0, write = (words[at + 2]! & 1) === 0;
         if (!read && !write) continue;
         const lo = words[read ? at : at + 2]!, hi = words[read ? at + 1 : at + 3]!;
-        const page = (words[at + ADDEND / 4]! + lo) | 0;
+        const page = words[at + HOST_PAGE / 4]!;
         found.push({
           kind: "data", va: hi * 4294967296 + (lo >>> 0), pa: page - RAM_OFFSET + 0x80000000, ...common, read, write,
           global: (words[at + PTE]! & PTE_G) !== 0, level: words[at + LEVEL]!,
@@ -244,6 +255,12 @@ export class Tlb {
   }
 
   // ---- inside ----
+
+  /** Makes a data tag one that nothing matches. => tagAt: in words; slot: the entry's place in its bank */
+  private untag(tagAt: number, slot: number): void {
+    this.words[tagAt] = noTag(slot);
+    this.words[tagAt + 1] = 0;
+  }
 
   /** Drops the fragments of superpages around an address. Apart from fenceVa, which would allocate for the closure's sake. */
   private dropAround(context: number, va: number, asid: number): void {
@@ -264,12 +281,14 @@ export class Tlb {
 
   /** Empties a bank by what was filled. */
   private flush(context: number): void {
+    this.forgetPages();
     this.onForget(context);
     const { words } = this, bank = this.bankOf(context);
     const data = this.dataFilled[context]!, fetch = this.fetchFilled[context]!;
     for (let n = this.dataCount[context]! - 1; n >= 0; n--) {
       const at = (bank + data[n]! * DATA_ENTRY) >> 2;
-      words[at] = words[at + 1] = words[at + 2] = words[at + 3] = NO_TAG;
+      this.untag(at, data[n]!);
+      this.untag(at + TAG_WRITE / 4, data[n]!);
       words[at + LISTED] = 0;
     }
     for (let n = this.fetchCount[context]! - 1; n >= 0; n--) {
@@ -286,17 +305,22 @@ export class Tlb {
   private clearBank(context: number): void {
     const { words } = this, bank = this.bankOf(context) >> 2;
     for (let at = bank; at < bank + BANK_STRIDE / 4; at++) words[at] = NO_TAG;
-    for (let n = 0; n < DATA_ENTRIES; n++) words[bank + (n * DATA_ENTRY) / 4 + LISTED] = 0;
+    for (let n = 0; n < DATA_ENTRIES; n++) {
+      const at = bank + (n * DATA_ENTRY) / 4;
+      this.untag(at, n);
+      this.untag(at + TAG_WRITE / 4, n);
+      words[at + LISTED] = 0;
+    }
     for (let n = 0; n < FETCH_ENTRIES; n++) words[bank + (FETCH_IN_BANK + n * FETCH_ENTRY) / 4 + FETCH_META] = 0;
   }
 
   /** Drops one page's own entries. */
   private dropPage(context: number, vaLo: number, vaHi: number, keepGlobal: boolean): void {
-    const { words } = this, bank = this.bankOf(context), tagLo = vaLo & ~4095;
-    const at = (bank + ((vaLo >>> 12) & (DATA_ENTRIES - 1)) * DATA_ENTRY) >> 2;
+    const { words } = this, bank = this.bankOf(context), tagLo = vaLo & ~4095, slot = (vaLo >>> 12) & (DATA_ENTRIES - 1);
+    const at = (bank + slot * DATA_ENTRY) >> 2;
     if (!keepGlobal || (words[at + PTE]! & PTE_G) === 0) {
-      if (words[at] === tagLo && words[at + 1] === vaHi) words[at] = words[at + 1] = NO_TAG;
-      if (words[at + 2] === tagLo && words[at + 3] === vaHi) words[at + 2] = words[at + 3] = NO_TAG;
+      if (words[at] === tagLo && words[at + 1] === vaHi) this.untag(at, slot);
+      if (words[at + 2] === tagLo && words[at + 3] === vaHi) this.untag(at + 2, slot);
     }
     const fetchAt = (bank + FETCH_IN_BANK + ((vaLo >>> 12) & (FETCH_ENTRIES - 1)) * FETCH_ENTRY) >> 2;
     if (keepGlobal && (words[fetchAt + FETCH_META]! & META_GLOBAL) !== 0) return;
@@ -307,11 +331,10 @@ export class Tlb {
   private dropWhere(context: number, gone: (va: number, level: number, global: boolean) => boolean): void {
     const { words } = this, bank = this.bankOf(context);
     for (let n = this.dataCount[context]! - 1; n >= 0; n--) {
-      const at = (bank + this.dataFilled[context]![n]! * DATA_ENTRY) >> 2, global = (words[at + PTE]! & PTE_G) !== 0;
+      const slot = this.dataFilled[context]![n]!, at = (bank + slot * DATA_ENTRY) >> 2, global = (words[at + PTE]! & PTE_G) !== 0;
       for (let tag = at; tag <= at + 2; tag += 2) {
         const lo = words[tag]!, hi = words[tag + 1]!;
-        if (lo === NO_TAG && hi === NO_TAG) continue;
-        if (gone(hi * 4294967296 + (lo >>> 0), words[at + LEVEL]!, global)) words[tag] = words[tag + 1] = NO_TAG;
+        if ((lo & 1) === 0 && gone(hi * 4294967296 + (lo >>> 0), words[at + LEVEL]!, global)) this.untag(tag, slot);
       }
     }
     for (let n = this.fetchCount[context]! - 1; n >= 0; n--) {
@@ -329,8 +352,8 @@ export class Tlb {
     tinyRing.push(at);
     if (tinyRing.length <= TINY_ENTRIES) return;
     const oldest = tinyRing.shift()!, where = Math.abs(oldest);
-    words[where] = words[where + 1] = NO_TAG;
-    if (oldest > 0) words[where + 2] = words[where + 3] = NO_TAG;
+    if (oldest < 0) words[where] = words[where + 1] = NO_TAG;
+    else for (const tag of [where, where + 2]) this.untag(tag, ((where * 4 - this.firstBank) % BANK_STRIDE) / DATA_ENTRY);
   }
 }
 

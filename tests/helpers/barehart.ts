@@ -3,8 +3,8 @@
 import { CAUSE_ECALL_U, CAUSE_FETCH_PAGE, CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE, KIND_AMO, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_RETRY, SLOW_TRAP, SYS_NEXT, SYS_TRAP } from "../../emu/hart/cold.ts";
 import { GO_ON, Hart, newMemory, type Privileged, STOP_TRAP } from "../../emu/hart/hart.ts";
 import {
-  ADDEND, CODE_BASE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE,
-  NO_TAG, RAM_OFFSET, RAM_PA, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE, TLB_BASE,
+  CODE_BASE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE, HOST_PAGE,
+  NO_TAG, noTag, RAM_OFFSET, RAM_PA, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE, TLB_BASE,
 } from "../../emu/hart/layout.ts";
 
 const RAM_BYTES = 1 << 20, TWO32 = 4294967296;
@@ -40,6 +40,13 @@ export class BareHart implements Privileged {
 
   flush(): void {
     this.words.fill(NO_TAG, TLB_BASE / 4, CODE_BASE / 4);
+    for (let n = 0; n < DATA_ENTRIES; n++) {
+      for (const tag of [TAG_READ, TAG_WRITE]) {
+        const at = (TLB_BASE + n * DATA_ENTRY + tag) / 4;
+        this.words[at] = noTag(n);
+        this.words[at + 1] = 0;
+      }
+    }
   }
 
   /** Puts instructions at an offset of RAM: 32-bit ones, and 16-bit ones where the number ends in 00, 01 or 10. => bytes put */
@@ -101,8 +108,7 @@ export class BareHart implements Privileged {
     }
     const ramPage = (first - RAM_OFFSET) >>> 12, hasCode = this.hart.code.hasCode[ramPage] === 1;
     if (store && hasCode) this.hart.code.storeTo(first - RAM_OFFSET + offset, size);
-    // What the TLB's masked compare never lets through has to be answered with a place.
-    if ((store && hasCode) || offset % size !== 0) {
+    if (store && hasCode) {
       this.words[(HART_BASE + SCRATCH_AT) / 4] = first + offset;
       return SLOW_AT;
     }
@@ -111,7 +117,7 @@ export class BareHart implements Privileged {
       this.words[at + tag / 4] = lo;
       this.words[at + tag / 4 + 1] = hi;
     }
-    this.words[at + ADDEND / 4] = (first - lo) | 0;
+    this.words[at + HOST_PAGE / 4] = first;
     return SLOW_RETRY;
   }
 
