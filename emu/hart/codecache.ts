@@ -15,12 +15,23 @@ const NO_SLOT = -1, FREE = -1;
 /** Rounding modes 5 and 6 are reserved. */
 const RM_DYN = 7;
 
+const NOT_FOLLOWED = new Set(["ecall", "ebreak", "mret", "sret", "wfi"]);
+
 /** Operand decoding of one row, worked out once. */
-interface RowShape { readonly floatRd: boolean; readonly float1: boolean; readonly float2: boolean; readonly rm: boolean; readonly scaled: boolean }
+interface RowShape {
+  readonly floatRd: boolean;
+  readonly float1: boolean;
+  readonly float2: boolean;
+  readonly rm: boolean;
+  readonly scaled: boolean;
+  /** What comes behind it is not run as surely as it is. */
+  readonly endsLine: boolean;
+}
 
 const shapes: readonly RowShape[] = rows.map((r) => {
   const args = r.args.split(",");
-  return { floatRd: args.includes("fd"), float1: args.includes("fs1"), float2: args.includes("fs2"), rm: args.includes("rm"), scaled: args.includes("b") || args.includes("j") };
+  const jumps = args.includes("b") || args.includes("j"), endsLine = jumps || r.name === "jalr" || NOT_FOLLOWED.has(r.name);
+  return { floatRd: args.includes("fd"), float1: args.includes("fs1"), float2: args.includes("fs2"), rm: args.includes("rm"), scaled: jumps, endsLine };
 });
 
 export class CodeCache {
@@ -123,22 +134,33 @@ export class CodeCache {
     return next < 0 ? low : low | (this.u16[next / 2]! << 16);
   }
 
-  /** Decodes the instruction of a record. One across two pages is decoded at each execution: its second page may change. */
+  /**
+   * Decodes the instruction of a record, and those behind it to the end of the straight line: each would come here by itself. One
+   * across two pages is decoded at each execution: its second page may change.
+   */
   decodeAt(record: number): void {
-    this.decodes++;
-    const at = (RAM_OFFSET + this.ramOffsetOf(record)) / 2, low = this.u16[at]!;
-    const crosses = !isCompressed(low) && (at * 2) % 4096 === 4094;
-    if (crosses || this.guarded[this.ramOffsetOf(record) >>> 12] === 1) this.u16[(record + REC_OP) / 2] = OP_CROSS;
-    else this.u16[(record + REC_OP) / 2] = this.fill(record, low | (isCompressed(low) ? 0 : this.u16[at + 1]! << 16));
+    const { u16 } = this, first = this.ramOffsetOf(record), inPage = first % 4096;
+    for (let offset = inPage, at = record; offset < 4096; offset += this.d.lenBytes, at = record + (offset - inPage) * (RECORD / 2)) {
+      if (offset > inPage && u16[(at + REC_OP) / 2] !== OP_DECODE) return;
+      this.decodes++;
+      const half = (RAM_OFFSET + first - inPage + offset) / 2, low = u16[half]!, isShort = isCompressed(low);
+      if ((!isShort && offset === 4094) || this.guarded[first >>> 12] === 1) {
+        u16[(at + REC_OP) / 2] = OP_CROSS;
+        return;
+      }
+      u16[(at + REC_OP) / 2] = this.fill(at, low | (isShort ? 0 : u16[half + 1]! << 16), offset);
+      if (this.d.row < 0 || shapes[this.d.row]!.endsLine) return;
+    }
   }
 
   /** An instruction across two pages: fills the record's operands. => its operation */
   crossAt(record: number, nextHostOffset: number): number {
-    const low = this.u16[(RAM_OFFSET + this.ramOffsetOf(record)) / 2]!;
-    return this.fill(record, low | (this.u16[nextHostOffset / 2]! << 16));
+    const offset = this.ramOffsetOf(record), low = this.u16[(RAM_OFFSET + offset) / 2]!;
+    return this.fill(record, low | (this.u16[nextHostOffset / 2]! << 16), offset % 4096);
   }
 
-  private fill(record: number, insn: number): number {
+  /** => inPage: byte offset of the instruction in its page */
+  private fill(record: number, insn: number, inPage: number): number {
     const { d, u16 } = this;
     decode(insn, d);
     if (d.row < 0) return OP_ILLEGAL;
@@ -149,7 +171,7 @@ export class CodeCache {
     u16[at + REC_RS2 / 2] = (shape.float2 ? F0 : X0) + 8 * d.rs2;
     u16[at + REC_RS3 / 2] = F0 + 8 * d.rs3;
     // Where fastRounding looks; x0 is always 0.
-    u16[at + REC_EXTRA / 2] = shape.rm ? (d.imm === 0 ? FP_FAST_RNE : d.imm === RM_DYN ? FP_FAST_DYN : X0) : this.ramOffsetOf(record) % 4096;
+    u16[at + REC_EXTRA / 2] = shape.rm ? (d.imm === 0 ? FP_FAST_RNE : d.imm === RM_DYN ? FP_FAST_DYN : X0) : inPage;
     this.i32[(record + REC_IMM) / 4] = shape.scaled ? d.imm * 8 : d.imm;
     return opNumber(d.row, d.lenBytes);
   }

@@ -16,11 +16,15 @@ export function rowNamed(name: string): number {
   return at;
 }
 
-/** Rows that share the major opcode (bits 6:2), most specific first. */
-const byOpcode: readonly (readonly number[])[] = Array.from({ length: 32 }, (_, opcode) =>
-  rows.map((r, at) => ({ r, at })).filter(({ r }) => ((r.match >>> 2) & 31) === opcode).map(({ at }) => at));
+/** Rows that an instruction may be by its bits 14:12 and 6:2, in the order of the table. */
+const candidates: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, key) => {
+  const bits = ((key >>> 5) << 12) | ((key & 31) << 2), decisive = 0x707c;
+  return rows.map((r, at) => ({ r, at })).filter(({ r }) => ((r.match ^ bits) & r.mask & decisive) === 0).map(({ at }) => at);
+});
 
 const compressedBase = compressedRows.map((r) => rowNamed(r.base));
+/** By halfword, 1 more than its place in compressedRows, or NO_ROW; 0 while nobody has asked. */
+const compressedRowOf = new Uint8Array(65536), NO_ROW = 255;
 
 /** What decoding found. One object is reused: decoding allocates nothing. */
 export interface Decoded extends Operands {
@@ -44,11 +48,12 @@ export function decode(insn: number, d: Decoded): void {
   d.lenBytes = 4;
   d.compressed = null;
   d.row = -1;
-  for (const at of byOpcode[(insn >>> 2) & 31]!) {
-    const r = rows[at]!;
+  const list = candidates[((insn >>> 7) & 0xe0) | ((insn >>> 2) & 31)]!;
+  for (let i = 0; i < list.length; i++) {
+    const at = list[i]!, r = rows[at]!;
     if ((insn & r.mask) !== r.match) continue;
     d.row = at;
-    operands(insn, r.args, d);
+    operands(insn, immediateKinds[at]!, d);
     return;
   }
 }
@@ -56,39 +61,39 @@ export function decode(insn: number, d: Decoded): void {
 function decodeCompressed(insn: number, d: Decoded): void {
   d.lenBytes = 2;
   d.row = -1;
-  for (let i = 0; i < compressedRows.length; i++) {
-    const r = compressedRows[i]!;
-    if ((insn & r.mask) !== r.match) continue;
-    d.compressed = r;
-    // The all-zero instruction and the reserved ones are illegal, not something else further down.
-    if (insn !== 0 && r.expand(insn, d)) d.row = compressedBase[i]!;
-    return;
-  }
-  d.compressed = null;
+  if (compressedRowOf[insn] === 0) compressedRowOf[insn] = (compressedRows.findIndex((r) => (insn & r.mask) === r.match) + 1) || NO_ROW;
+  const at = compressedRowOf[insn]! - 1, r = compressedRows[at];
+  d.compressed = r ?? null;
+  // The all-zero instruction and the reserved ones are illegal, not some other row.
+  if (r !== undefined && insn !== 0 && r.expand(insn, d)) d.row = compressedBase[at]!;
 }
 
 /** Where the operands lie follows from their names. */
-function operands(insn: number, args: string, d: Decoded): void {
+function operands(insn: number, kind: ImmediateKind, d: Decoded): void {
   d.rd = (insn >>> 7) & 31;
   d.rs1 = (insn >>> 15) & 31;
   d.rs2 = (insn >>> 20) & 31;
   d.rs3 = insn >>> 27;
-  d.imm = immediate(insn, args);
+  d.imm = immediate(insn, kind);
 }
 
-/** The immediate by the kind of operand that the row names; of system instructions the instruction itself. */
-export function immediate(insn: number, args: string): number {
-  for (const arg of args.split(",")) {
-    switch (arg) {
-      case "i": case "i(rs1)": return insn >> 20;
-      case "s(rs1)": return ((insn >> 25) << 5) | ((insn >>> 7) & 31);
-      case "b": return ((insn >> 31) << 12) | (((insn >>> 7) & 1) << 11) | (((insn >>> 25) & 63) << 5) | (((insn >>> 8) & 15) << 1);
-      case "j": return ((insn >> 31) << 20) | (insn & 0xff000) | (((insn >>> 20) & 1) << 11) | (((insn >>> 21) & 1023) << 1);
-      case "u": return insn & 0xfffff000;
-      case "sh6": return (insn >>> 20) & 63;
-      case "sh5": return (insn >>> 20) & 31;
-      case "rm": return (insn >>> 12) & 7;
-    }
+/** Operands that name an immediate; of rows with none of them the immediate is the instruction itself, as for system instructions. */
+const IMMEDIATES = ["i", "i(rs1)", "s(rs1)", "b", "j", "u", "sh6", "sh5", "rm"] as const;
+type ImmediateKind = typeof IMMEDIATES[number] | "none";
+
+/** By row. */
+const immediateKinds: readonly ImmediateKind[] = rows.map((r) => IMMEDIATES.find((kind) => r.args.split(",").includes(kind)) ?? "none");
+
+function immediate(insn: number, kind: ImmediateKind): number {
+  switch (kind) {
+    case "i": case "i(rs1)": return insn >> 20;
+    case "s(rs1)": return ((insn >> 25) << 5) | ((insn >>> 7) & 31);
+    case "b": return ((insn >> 31) << 12) | (((insn >>> 7) & 1) << 11) | (((insn >>> 25) & 63) << 5) | (((insn >>> 8) & 15) << 1);
+    case "j": return ((insn >> 31) << 20) | (insn & 0xff000) | (((insn >>> 20) & 1) << 11) | (((insn >>> 21) & 1023) << 1);
+    case "u": return insn & 0xfffff000;
+    case "sh6": return (insn >>> 20) & 63;
+    case "sh5": return (insn >>> 20) & 31;
+    case "rm": return (insn >>> 12) & 7;
+    case "none": return insn;
   }
-  return insn;
 }
