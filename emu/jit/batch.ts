@@ -5,12 +5,12 @@
 // The guest runs between the steps. Whoever sees that bytes of a region's pages change calls `touch`, and the batch is void;
 // while its pages are not the ones that are mapped, because another process runs, the next step waits.
 import type { Region } from "./region.ts";
-import { FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS } from "./core.ts";
-import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
+import { CORE_PARAMS, CORE_RESULTS } from "./core.ts";
+import { callTargets, CORE_FUNCTIONS, type HostBlock, type Link, translateRegion } from "./translate.ts";
 import { ModuleBuilder } from "./wasm.ts";
 
 /** Exports of the core that regions import. */
-export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.ExportValue>;
+export type CoreExports = Record<(typeof CORE_FUNCTIONS)[number], WebAssembly.ExportValue>;
 
 /** What a batch asks of the engine. */
 export interface BatchHost {
@@ -71,16 +71,13 @@ export class Batch {
     }
     if (regions.length === 0) return [];
     const m = new ModuleBuilder(engine.memory.buffer.byteLength / 65536);
-    m.importFunction("go", GO_PARAMS, REGION_RESULTS);
-    m.importFunction("miss", MISS_PARAMS, REGION_RESULTS);
-    m.importFunction("stop", STOP_PARAMS, []);
-    m.importFunction("float", FLOAT_PARAMS, REGION_RESULTS);
+    for (const name of CORE_FUNCTIONS) m.importFunction(name, CORE_PARAMS, CORE_RESULTS);
     for (const _ of regions) cells.push(engine.takeCell());
     const { links, imports } = this.link(m), needs: Int32Array[] = [], own = m.nextFunction;
     for (const [i, r] of regions.entries()) {
       const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
       const body = yield* translateRegion(r, { ...engine.host, link, record: (va) => engine.decoded(va) });
-      m.addFunction(REGION_PARAMS, REGION_RESULTS, body.emitter, nameOf(r, i));
+      m.addFunction(CORE_PARAMS, CORE_RESULTS, body.emitter, nameOf(r, i));
       needs.push(body.needs);
       yield;
     }
@@ -100,7 +97,7 @@ export class Batch {
       const found = engine.entryAt(va), name = `to_${va.toString(16)}`;
       if (found === null) continue;
       imports[name] = found.f;
-      links.set(va, { fn: m.importFunction(name, REGION_PARAMS, REGION_RESULTS), cellAt: found.cellAt, entry: found.entry });
+      links.set(va, { fn: m.importFunction(name, CORE_PARAMS, CORE_RESULTS), cellAt: found.cellAt, entry: found.entry });
     }
     regions.forEach((r, i) => { if (!links.has(r.entryVa)) links.set(r.entryVa, { fn: m.nextFunction + i, cellAt: engine.cellAt(cells[i]!), entry: 0 }); });
     return { links, imports };
