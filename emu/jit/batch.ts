@@ -4,6 +4,7 @@
 //
 // The guest runs between the steps. Whoever sees that bytes of a region's pages change calls `touch`, and the batch is void;
 // while its pages are not the ones that are mapped, because another process runs, the next step waits.
+import type { LiveModule } from "./modules.ts";
 import type { Region } from "./region.ts";
 import { CORE_PARAMS, CORE_RESULTS } from "./core.ts";
 import { callTargets, CORE_FUNCTIONS, type HostBlock, type Link, translateRegion } from "./translate.ts";
@@ -11,6 +12,8 @@ import { ModuleBuilder } from "./wasm.ts";
 
 /** Exports of the core that regions import. */
 export type CoreExports = Record<(typeof CORE_FUNCTIONS)[number], WebAssembly.ExportValue>;
+
+export interface Entry { readonly f: WebAssembly.ExportValue; readonly cellAt: number; readonly entry: number; readonly module: LiveModule }
 
 /** What a batch asks of the engine. */
 export interface BatchHost {
@@ -20,7 +23,9 @@ export interface BatchHost {
   /** Next hot place's region. => null: that place needs none now; undefined: no place is left */
   nextRegion(batch: Batch): Region | null | undefined;
   /** The function that is entered at just this address, and the cell that says whether it may be. => null: there is none */
-  entryAt(va: number): { readonly f: WebAssembly.ExportValue; readonly cellAt: number; readonly entry: number } | null;
+  entryAt(va: number): Entry | null;
+  /** A function of the module is imported from here on. => it is let go when the batch is given up, or its own module is gone */
+  hold(module: LiveModule): void;
   /** The number of a cell that nobody has. */
   takeCell(): number;
   /** Byte offset of a cell in the memory. */
@@ -42,6 +47,8 @@ export class Batch {
   readonly regions: Region[] = [];
   /** Cells of the regions' first entries: nobody else has seen them before the regions are installed. */
   readonly cells: number[] = [];
+  /** Modules whose functions it imports: held. */
+  readonly held = new Set<LiveModule>();
   /** Does the next step. => done: what was built; nothing when no place needed a region */
   readonly steps: Generator<void, readonly Built[]>;
   isVoid = false;
@@ -97,6 +104,10 @@ export class Batch {
       const found = engine.entryAt(va), name = `to_${va.toString(16)}`;
       if (found === null) continue;
       imports[name] = found.f;
+      if (!this.held.has(found.module)) {
+        this.held.add(found.module);
+        engine.hold(found.module);
+      }
       links.set(va, { fn: m.importFunction(name, CORE_PARAMS, CORE_RESULTS), cellAt: found.cellAt, entry: found.entry });
     }
     regions.forEach((r, i) => { if (!links.has(r.entryVa)) links.set(r.entryVa, { fn: m.nextFunction + i, cellAt: engine.cellAt(cells[i]!), entry: 0 }); });

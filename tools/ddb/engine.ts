@@ -26,7 +26,8 @@ function translatorLines(kernel: Kernel): string[] {
       `${r.insns === 0 ? "-" : (r.wasmBytes / r.insns).toFixed(1)} bytes an instruction; ${r.queued} queued`,
     `ever      ${plural(s.regions, "region")}, ${s.translatedInsns} instructions, ${plural(s.modules, "module")} of ${perModule.toFixed(1)} regions, ${kib(s.wasmBytes)} of wasm` +
       `${s.compileMs > 0 ? `, built in ${s.compileMs.toFixed(0)} ms, at most ${s.longestMs.toFixed(1)} at once` : ""}`,
-    `dropped   ${plural(s.drops, "region")}, everything ${plural(s.flushes, "time")}`,
+    `dropped   ${plural(s.drops, "region")}, ${s.evictions} of them to make room; everything ${plural(s.flushes, "time")}`,
+    `modules   ${r.modules} of ${r.modulesMax} (${percent(r.modules, r.modulesMax)}), ${r.pinned} only pinned by callers; wasm ${percent(r.wasmBytes, r.wasmMax)} of ${mib(r.wasmMax)}`,
     `cells     ${r.cells} of ${r.cellsMax} (${percent(r.cells, r.cellsMax)}), functions ${r.slots} of ${r.slotsMax} (${percent(r.slots, r.slotsMax)})`,
     `stamps    ${s.verified} of ${entries} checks after a change of mapping held (${percent(s.verified, entries)})`,
     `decoded   ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`,
