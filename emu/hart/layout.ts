@@ -46,6 +46,8 @@ export const IP = 608, CODE_PAGE = 612, PAGE_VA = 616;
 export const FP_A = 624, FP_B = 632, FP_C = 640, FP_RESULT = 648, FP_RM = 656;
 /** i32 the epoch of the code that is mapped; see jit/engine.ts. i32 1: the record at IP was jumped to often enough. */
 export const EPOCH = 660, HOT_FLAG = 664;
+/** i64 instructions that retired in translated code. */
+export const TRANSLATED = 672;
 
 /** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 addend (host offset = low word of va + addend). */
 export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, ADDEND = 16;

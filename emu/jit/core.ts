@@ -10,7 +10,7 @@ import { RUN_BUDGET, RUN_COLD } from "../hart/exacthandler.ts";
 import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_SIZE, KIND_STORE } from "../hart/cold.ts";
 import {
   ADDEND, CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, ENTRY_OF_BIAS, EPOCH, FETCH_BANK,
-  FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE,
+  FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE, TRANSLATED,
 } from "../hart/layout.ts";
 import { OP_ENTER } from "../hart/ops.ts";
 import { Emitter, I32, I64 } from "./wasm.ts";
@@ -117,7 +117,8 @@ export function runFunction(hart: number, f: RunParts): Emitter {
   e.get(left).get(cell).mem("i32.load", CELLS + CELL_NEED).op("i32.lt_u").brIf(0);
   e.i32(0).mem("i64.load", hart + PC).get(left).i64(NOWHERE).get(cell).mem("i32.load", CELLS + CELL_ENTRY).i32(DEPTH_MAX).op("i32.or").get(cell).mem("i32.load", CELLS + CELL_SLOT);
   e.callIndirect(f.type).set(why);
-  field(LEFT).set(left);
+  e.i32(0).i32(0).mem("i64.load", hart + TRANSLATED).get(left);
+  field(LEFT).tee(left).op("i32.sub").op("i64.extend_i32_u").op("i64.add").mem("i64.store", hart + TRANSLATED);
   e.get(why).i32(RESULT_PUNT).op("i32.ne").brIf(1).op("end");
   e.get(left).get(left).i32(1).op("i32.sub").call(f.exact).tee(why).if().get(why).op("return").op("end");
   field(LEFT).tee(left).brIf(0).op("end").i32(RUN_BUDGET);

@@ -10,7 +10,7 @@
 // Nothing of this needs a look at the wasm stack: whatever could change a mapping or code is the interpreter's work, and
 // regions have all returned when it is done.
 import type { CodeCache } from "../hart/codecache.ts";
-import { CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, PAGE_RECORDS, PC, PROFILE_BIAS, RAM_OFFSET, RECORD } from "../hart/layout.ts";
+import { CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, PAGE_RECORDS, PC, PROFILE_BIAS, RAM_OFFSET, RECORD, TRANSLATED } from "../hart/layout.ts";
 import { OP_CROSS, OP_DECODE } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
 import { Batch, type BatchHost, type CoreExports, type Entry } from "./batch.ts";
@@ -75,6 +75,7 @@ export class Engine implements CodeSource, BatchHost {
   private readonly map: CodeMap;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
+  private readonly i64: BigInt64Array;
   readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
   private exports: CoreExports | null = null;
   private batch: Batch | null = null;
@@ -97,6 +98,7 @@ export class Engine implements CodeSource, BatchHost {
     this.map = parts.map;
     this.u16 = new Uint16Array(parts.memory.buffer);
     this.i32 = new Int32Array(parts.memory.buffer);
+    this.i64 = new BigInt64Array(parts.memory.buffer);
     this.translations = new Translations(parts.memory, parts.code, parts.table, this.tuning.modules);
     for (let i = 0; i < CONTEXTS; i++) this.epochs[i] = ++this.lastEpoch;
     this.code.onCodeStore = (ramPage, from, to) => this.written(ramPage, from, to);
@@ -169,7 +171,10 @@ export class Engine implements CodeSource, BatchHost {
   /** Runs a region both ways, if the budget lets it begin. => 2: it ran, go on at pc; 0: the interpreter goes on */
   private checked(cell: number, t: Translation, checker: Checker): number {
     const left = this.i32[(this.block + LEFT) >> 2]!, need = this.i32[(CELLS + cell * CELL + CELL_NEED) >> 2]!;
-    return left >= need && checker.run(cell, `region at 0x${t.va.toString(16)}, entered at 0x${this.pc().toString(16)}`) > 0 ? VERIFY_DONE : 0;
+    if (left < need) return 0;
+    const done = checker.run(cell, `region at 0x${t.va.toString(16)}, entered at 0x${this.pc().toString(16)}`);
+    this.i64[(this.block + TRANSLATED) >> 3]! += BigInt(done);
+    return done > 0 ? VERIFY_DONE : 0;
   }
 
   // ---- translating ----
@@ -367,7 +372,12 @@ export class Engine implements CodeSource, BatchHost {
 
   // ---- questions ----
 
-  /** What is in use now; `stats` counts from the start. */
+  /** Counts from the start: `stats`, and how many instructions retired in translated code. => not in the middle of a slice */
+  counts() {
+    return { ...this.stats, translatedRetired: Number(this.i64[(this.block + TRANSLATED) >> 3]!) };
+  }
+
+  /** What is in use now. */
   report() {
     return { ...this.translations.report(), queued: this.queue.length, hotJumps: this.tuning.hot };
   }

@@ -16,12 +16,13 @@ export function machineMemory(machine: { readonly hart: { readonly memory: WebAs
 }
 
 function translatorLines(kernel: Kernel): string[] {
-  const { engine, code } = kernel.machine.hart;
+  const { engine, code, instret, mmu } = kernel.machine.hart;
   if (engine === null) return ["everything is interpreted", `decoded: ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`];
-  const r = engine.report(), s = engine.stats, perModule = s.modules === 0 ? 0 : s.regions / s.modules, entries = s.verified + s.refused;
+  const r = engine.report(), s = engine.counts(), perModule = s.modules === 0 ? 0 : s.regions / s.modules, entries = s.verified + s.refused;
   const mode = engine.checker !== null ? "check: every entry is compared with the interpreter" : `jit: interpreter, then translation after ${r.hotJumps} jumps to a place`;
   return [
     mode,
+    `retired   ${plural(instret, "instruction")}, ${percent(s.translatedRetired, instret)} in translated code, the rest interpreted`,
     `now       ${plural(r.regions, "region")} of ${r.insns} instructions on ${plural(r.pages, "page")}; ${kib(r.wasmBytes)} of wasm, ` +
       `${r.insns === 0 ? "-" : (r.wasmBytes / r.insns).toFixed(1)} bytes an instruction; ${r.queued} queued`,
     `ever      ${plural(s.regions, "region")}, ${s.translatedInsns} instructions, ${plural(s.modules, "module")} of ${perModule.toFixed(1)} regions, ${kib(s.wasmBytes)} of wasm` +
@@ -31,6 +32,7 @@ function translatorLines(kernel: Kernel): string[] {
     `cells     ${r.cells} of ${r.cellsMax} (${percent(r.cells, r.cellsMax)}), functions ${r.slots} of ${r.slotsMax} (${percent(r.slots, r.slotsMax)})`,
     `stamps    ${s.verified} of ${entries} checks after a change of mapping held (${percent(s.verified, entries)})`,
     `decoded   ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`,
+    `TLB       refilled ${mmu.stats.fills} times for data, ${mmu.stats.fetchFills} for code`,
   ];
 }
 
