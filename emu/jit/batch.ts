@@ -20,7 +20,7 @@ export interface BatchHost {
   readonly memory: WebAssembly.Memory;
   readonly core: CoreExports;
   readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
-  /** Next hot place's region. => null: that place needs none now; undefined: no place is left */
+  /** Next hot place's region. => null: that place needs none, or another look; undefined: no place is left */
   nextRegion(batch: Batch): Region | null | undefined;
   /** The function that is entered at just this address, and the cell that says whether it may be. => null: there is none */
   entryAt(va: number): Entry | null;
@@ -71,9 +71,10 @@ export class Batch {
     for (let insns = 0; insns < BATCH_INSNS;) {
       const region = engine.nextRegion(this);
       if (region === undefined) break;
-      if (region === null) continue;
-      regions.push(region);
-      insns += region.insnCount;
+      if (region !== null) {
+        regions.push(region);
+        insns += region.insnCount;
+      }
       yield;
     }
     if (regions.length === 0) return [];
@@ -81,6 +82,7 @@ export class Batch {
     for (const name of CORE_FUNCTIONS) m.importFunction(name, CORE_PARAMS, CORE_RESULTS);
     for (const _ of regions) cells.push(engine.takeCell());
     const { links, imports } = this.link(m), needs: Int32Array[] = [], own = m.nextFunction;
+    yield;
     for (const [i, r] of regions.entries()) {
       const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
       const body = yield* translateRegion(r, { ...engine.host, link, record: (va) => engine.decoded(va) });

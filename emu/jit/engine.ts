@@ -40,11 +40,11 @@ export interface EngineParts {
   readonly tuning?: Partial<Tuning> | undefined;
 }
 
-/** A place that has become hot, and the RAM page that it was on then. */
-interface Hot { readonly va: number; readonly ramPage: number }
+/** A place that has become hot, and the RAM page that it was on then; whether its region leaves loops out (discoverRegion). */
+interface Hot { readonly va: number; readonly ramPage: number; readonly leavesLoops: boolean }
 
-/** Milliseconds of translating at once, but for a step that takes longer. */
-const PAUSE_MS = 1;
+/** Milliseconds of translating at once, and the step that began before: one takes less than this when warm, 1.5 while all is cold. */
+const PAUSE_MS = 0.5;
 /** A batch is given up when it could not go on so many times. */
 const WAITS_MAX = 200;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
@@ -139,7 +139,7 @@ export class Engine implements CodeSource, BatchHost {
   hot(): void {
     const va = this.pc(), ramPage = this.pageAt(va);
     if (ramPage < 0) return;
-    this.queue.push({ va, ramPage });
+    this.queue.push({ va, ramPage, leavesLoops: false });
     if (this.queue.length >= QUEUE_FULL) this.work();
   }
 
@@ -261,7 +261,12 @@ export class Engine implements CodeSource, BatchHost {
     }
     const va = firstToTranslate(place.va, this, this.tuning);
     if (batch.regions.some((r) => r.blocks.some((b) => b.va === va)) || this.isEntry(va) || this.isWithin(va)) return null;
-    const region = discoverRegion(va, this, this.tuning);
+    const region = discoverRegion(va, this, this.tuning, place);
+    // V8 optimizes small functions soon and well, large ones late and badly: a large one leaves loops to the regions that they have.
+    if (region !== null && region.insnCount > this.tuning.whole && !place.leavesLoops) {
+      this.queue.unshift({ ...place, leavesLoops: true });
+      return null;
+    }
     // From here on stores to these pages are told.
     if (region !== null) for (const p of region.pages) this.code.recordsOf(p.ramPage);
     return region;

@@ -100,11 +100,8 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
 
   // ---- expressions ----
-  override op(name: Op, ...args: V[]): StaticV {
-    const folded = fold(name, args as StaticV[]);
-    if (folded !== null) return folded;
-    const { type, bytes } = super.op(name, ...args);
-    return { type, bytes, last: name };
+  override op(name: Op, a: V, b?: V): V & StaticV & { readonly last: Op } {
+    return (fold(name, a as StaticV, b as StaticV | undefined) ?? super.op(name, a, b)) as StaticV & { readonly last: Op };
   }
 
   override i32(n: number): StaticV { return constant(I32, BigInt(n | 0)); }
@@ -208,7 +205,7 @@ export class StaticBuilder extends WasmBuilder implements Builder {
 
   load(op: MemoryOp, addr: V): V {
     const { place, delta } = this.access(op, addr, KIND_LOAD);
-    return this.value(I64, (e) => e.get(place).mem(op, delta));
+    return this.at(op, this.local(I32, place), delta);
   }
 
   store(op: MemoryOp, addr: V, value: V): void {

@@ -32,7 +32,7 @@ const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2, CORE_FLOAT = 3;
 
 const TABLE_MAX = 1024;
 /** Instructions that are emitted at one step. */
-const STEP_INSNS = 24;
+const STEP_INSNS = 8;
 const ROW_JAL = rowNamed("jal"), ROW_AUIPC = rowNamed("auipc");
 
 /** Where a jump to a block goes: a label, and whether the label is a loop with several heads. */

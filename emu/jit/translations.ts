@@ -172,7 +172,8 @@ export class Translations {
 
   /** Puts a function into the table, and its entries in place. => recordOf: the record of an address that is mapped now, or -1 */
   install({ region, firstCell, needs, f, wasmBytes }: Built, module: LiveModule, epoch: number, recordOf: (va: number) => number): void {
-    const slot = this.freeSlots.pop()!, code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
+    const slot = this.freeSlots.pop()!, code = new Set<number>();
+    for (const b of region.blocks) for (const insn of b.insns) code.add(insn.va);
     const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, module, pages: region.pages, cells: [], code, exits: region.exits, refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
