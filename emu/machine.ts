@@ -58,7 +58,7 @@ export class BoardError extends Error {}
 /** Set when bundled, so that all tests can run with another engine. */
 declare const LOANWORD_ENGINE: EngineMode | "stress" | undefined;
 const WANTED = typeof LOANWORD_ENGINE === "string" ? LOANWORD_ENGINE : "jit", DEFAULT_ENGINE: EngineMode = WANTED === "stress" ? "jit" : WANTED;
-const DEFAULT_TUNING: Partial<Tuning> = WANTED === "stress" ? { hot: 2, steps: 1, drop: 5 } : WANTED === "check" ? { hot: 2 } : {};
+const DEFAULT_TUNING: Partial<Tuning> = WANTED === "stress" ? { hot: 2, steps: 1, modules: 40, drop: 5 } : WANTED === "check" ? { hot: 2 } : {};
 /** Firmware adds nodes to the device tree where it lies. */
 const FDT_GROWTH_BYTES = 8192;
 const T0 = 5, A0 = 10, A1 = 11, A2 = 12;

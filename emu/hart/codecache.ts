@@ -119,6 +119,11 @@ export class CodeCache {
     if (this.hasCode[ramPage] === 1) this.storeTo(ramPage * 4096, 4096);
   }
 
+  /** Nobody has the page any more: translations of it are void. Whoever gets it stores to it first, which its records wait for. */
+  freed(ramPage: number): void {
+    this.onCodeStore(ramPage, 0, 4096);
+  }
+
   /** RAM byte offset of the instruction of a record. */
   ramOffsetOf(record: number): number {
     const slot = Math.floor((record - CODE_BASE) / CODE_SLOT);

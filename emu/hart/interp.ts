@@ -25,7 +25,7 @@ import {
   ExactHandler, FN_DATA_MISS, FN_FETCH_MISS, FN_HOT, FN_REGION_FLOAT, FN_REGION_MISS, FN_VERIFY, RUN_BUDGET, RUN_COLD, RUN_FETCH, RUN_LEAVE, RUN_TRAP,
 } from "./exacthandler.ts";
 import { FastHandler } from "./fasthandler.ts";
-import { FLOAT_PARAMS, GO_PARAMS, goFunction, MISS_PARAMS, missFunction, REGION_PARAMS, REGION_RESULTS, runFunction, STOP_PARAMS, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
+import { CORE_PARAMS, CORE_RESULTS, floatFunction, goFunction, missFunction, runFunction, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
 import { emitCount, type Locals } from "./handler.ts";
 import { CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_VA } from "./layout.ts";
 import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ENTER, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
@@ -154,7 +154,7 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
     m.importFunction("regionMiss", [I32], [I32]);
     m.importFunction("hot", [I32], []);
     m.importFunction("verify", [I32], [I32]);
-    m.importFunction("regionFloat", FLOAT_PARAMS, [I32]);
+    m.importFunction("regionFloat", [I32, I32], [I32]);
   }
   const slow = m.nextFunction, fast = slow + 1, exact = slow + 2;
   m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart));
@@ -162,12 +162,13 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
   m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, options), "exact");
   if (!jit) m.addFunction([I32], [I32], alternateFunction(hart, fast, exact), "run");
   else {
-    const type = m.functionType(REGION_PARAMS, REGION_RESULTS);
+    const type = m.functionType(CORE_PARAMS, CORE_RESULTS);
     m.addFunction([I32], [I32], runFunction(hart, { fast, exact, hot: FN_HOT, verify: FN_VERIFY, type }), "run");
-    m.addFunction(GO_PARAMS, REGION_RESULTS, goFunction(hart, type), "go");
-    m.addFunction(MISS_PARAMS, REGION_RESULTS, missFunction(hart, FN_REGION_MISS), "miss");
-    m.addFunction(STOP_PARAMS, [], stopFunction(hart), "stop");
-    m.addFunction(FLOAT_PARAMS, [I32], new Emitter(2).get(0).get(1).call(FN_REGION_FLOAT), "float");
+    const add = (body: Emitter, name: string) => m.addFunction(CORE_PARAMS, CORE_RESULTS, body, name);
+    add(goFunction(hart, type), "go");
+    add(missFunction(hart, FN_REGION_MISS), "miss");
+    add(stopFunction(hart), "stop");
+    add(floatFunction(FN_REGION_FLOAT), "float");
   }
   return m.bytes();
 }

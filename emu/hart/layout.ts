@@ -56,6 +56,8 @@ export const SLOTS_USED = 668;
 export const PAGE_SLOT_COUNT = 256, LOOP_SLOTS = 64, SLOT_PAGES = 1024, SLOT_ADDENDS = SLOT_PAGES + 8 * PAGE_SLOT_COUNT;
 /** Both words of an empty slot: odd, as no address of a page is. */
 export const NO_PAGE = 1;
+/** i64 instructions that retired in translated code. */
+export const TRANSLATED = 672;
 
 /** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 host offset of the page. */
 export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, HOST_PAGE = 16;

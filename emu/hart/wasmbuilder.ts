@@ -2,10 +2,11 @@
 // WebAssembly here. Where operands come from and how an instruction leaves is theirs (handler.ts, jit/staticbuilder.ts).
 import type { FloatSource, V } from "../isa/builder.ts";
 import { setFloatFlags } from "../isa/floatflags.ts";
-import { Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, type WasmType } from "../jit/wasm.ts";
+import { access, append, Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, sleb, sleb32, type WasmType } from "../jit/wasm.ts";
 import { emitFma } from "./fma.ts";
 import { FFLAGS, FRM } from "./layout.ts";
 
+const OP_I32_CONST = 0x41, OP_I64_CONST = 0x42;
 /** The NaN that stands for every result and every badly boxed single. */
 const NAN_F32 = 0x7fc00000, BOX = -0x100000000n;
 
@@ -46,18 +47,31 @@ export abstract class WasmBuilder {
   }
 
   // ---- expressions ----
-  op(name: Op, ...args: V[]): V {
+  op(name: Op, a: V, b?: V): V & { readonly last: Op } {
     const bytes: number[] = [];
-    for (const a of args) for (const b of a.bytes) bytes.push(b);
+    append(bytes, a.bytes);
+    if (b !== undefined) append(bytes, b.bytes);
     bytes.push(OPCODES[name]);
-    return { type: resultType(name), bytes };
+    return { type: resultType(name), bytes, last: name };
   }
 
-  i32(n: number): V { return this.value(I32, (e) => e.i32(n)); }
-  i64(n: bigint): V { return this.value(I64, (e) => e.i64(n)); }
+  i32(n: number): V {
+    const bytes = [OP_I32_CONST];
+    sleb32(bytes, n);
+    return { type: I32, bytes };
+  }
+
+  i64(n: bigint): V {
+    const bytes = [OP_I64_CONST];
+    sleb(bytes, n);
+    return { type: I64, bytes };
+  }
 
   select(cond: V, yes: V, no: V): V {
-    return { type: yes.type, bytes: [...yes.bytes, ...no.bytes, ...cond.bytes, OPCODES.select] };
+    const bytes: number[] = [];
+    for (const v of [yes, no, cond]) append(bytes, v.bytes);
+    bytes.push(OPCODES.select);
+    return { type: yes.type, bytes };
   }
 
   let(v: V): V {
@@ -86,7 +100,11 @@ export abstract class WasmBuilder {
   }
 
   // ---- host memory ----
-  at(op: MemoryOp, place: V): V { return this.value(I64, (e) => e.raw(place.bytes).mem(op, 0)); }
+  at(op: MemoryOp, place: V, delta = 0): V {
+    const bytes = place.bytes.slice();
+    access(bytes, op, delta);
+    return { type: I64, bytes };
+  }
 
   putAt(op: MemoryOp, place: V, value: V): void {
     this.put(place);
@@ -95,7 +113,9 @@ export abstract class WasmBuilder {
   }
 
   field(op: MemoryOp, offset: number): V {
-    return this.value(op.startsWith("i64") ? I64 : I32, (e) => e.i32(0).mem(op, this.hart + offset));
+    const bytes = [OP_I32_CONST, 0];
+    access(bytes, op, this.hart + offset);
+    return { type: op.startsWith("i64") ? I64 : I32, bytes };
   }
 
   setField(op: MemoryOp, offset: number, value: V): void {

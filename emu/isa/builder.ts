@@ -26,7 +26,7 @@ export interface Builder {
   setW(v: V): void;
 
   // ---- expressions ----
-  op(name: Op, ...args: V[]): V;
+  op(name: Op, a: V, b?: V): V;
   i32(n: number): V;
   i64(n: bigint): V;
   select(cond: V, yes: V, no: V): V;

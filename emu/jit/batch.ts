@@ -4,23 +4,28 @@
 //
 // The guest runs between the steps. Whoever sees that bytes of a region's pages change calls `touch`, and the batch is void;
 // while its pages are not the ones that are mapped, because another process runs, the next step waits.
+import type { LiveModule } from "./modules.ts";
 import type { Region } from "./region.ts";
-import { FLOAT_PARAMS, GO_PARAMS, MISS_PARAMS, REGION_PARAMS, REGION_RESULTS, STOP_PARAMS } from "./core.ts";
-import { callTargets, type HostBlock, type Link, translateRegion } from "./translate.ts";
+import { CORE_PARAMS, CORE_RESULTS } from "./core.ts";
+import { callTargets, CORE_FUNCTIONS, type HostBlock, type Link, translateRegion } from "./translate.ts";
 import { ModuleBuilder } from "./wasm.ts";
 
 /** Exports of the core that regions import. */
-export type CoreExports = Record<"go" | "miss" | "stop" | "float", WebAssembly.ExportValue>;
+export type CoreExports = Record<(typeof CORE_FUNCTIONS)[number], WebAssembly.ExportValue>;
+
+export interface Entry { readonly f: WebAssembly.ExportValue; readonly cellAt: number; readonly entry: number; readonly module: LiveModule }
 
 /** What a batch asks of the engine. */
 export interface BatchHost {
   readonly memory: WebAssembly.Memory;
   readonly core: CoreExports;
   readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
-  /** Next hot place's region. => null: that place needs none now; undefined: no place is left */
+  /** Next hot place's region. => null: that place needs none, or another look; undefined: no place is left */
   nextRegion(batch: Batch): Region | null | undefined;
   /** The function that is entered at just this address, and the cell that says whether it may be. => null: there is none */
-  entryAt(va: number): { readonly f: WebAssembly.ExportValue; readonly cellAt: number; readonly entry: number } | null;
+  entryAt(va: number): Entry | null;
+  /** A function of the module is imported from here on. => it is let go when the batch is given up, or its own module is gone */
+  hold(module: LiveModule): void;
   /** The number of a cell that nobody has. */
   takeCell(): number;
   /** A page slot for a loop; others may have it too. */
@@ -44,6 +49,8 @@ export class Batch {
   readonly regions: Region[] = [];
   /** Cells of the regions' first entries: nobody else has seen them before the regions are installed. */
   readonly cells: number[] = [];
+  /** Modules whose functions it imports: held. */
+  readonly held = new Set<LiveModule>();
   /** Does the next step. => done: what was built; nothing when no place needed a region */
   readonly steps: Generator<void, readonly Built[]>;
   isVoid = false;
@@ -66,23 +73,22 @@ export class Batch {
     for (let insns = 0; insns < BATCH_INSNS;) {
       const region = engine.nextRegion(this);
       if (region === undefined) break;
-      if (region === null) continue;
-      regions.push(region);
-      insns += region.insnCount;
+      if (region !== null) {
+        regions.push(region);
+        insns += region.insnCount;
+      }
       yield;
     }
     if (regions.length === 0) return [];
     const m = new ModuleBuilder(engine.memory.buffer.byteLength / 65536);
-    m.importFunction("go", GO_PARAMS, REGION_RESULTS);
-    m.importFunction("miss", MISS_PARAMS, REGION_RESULTS);
-    m.importFunction("stop", STOP_PARAMS, []);
-    m.importFunction("float", FLOAT_PARAMS, REGION_RESULTS);
+    for (const name of CORE_FUNCTIONS) m.importFunction(name, CORE_PARAMS, CORE_RESULTS);
     for (const _ of regions) cells.push(engine.takeCell());
     const { links, imports } = this.link(m), needs: Int32Array[] = [], own = m.nextFunction;
+    yield;
     for (const [i, r] of regions.entries()) {
       const link = (va: number): Link | null => (va === r.entryVa ? { fn: own + i, cellAt: -1, entry: 0 } : links.get(va) ?? null);
       const body = yield* translateRegion(r, { ...engine.host, link, record: (va) => engine.decoded(va), takePageSlot: () => engine.takePageSlot() });
-      m.addFunction(REGION_PARAMS, REGION_RESULTS, body.emitter, nameOf(r, i));
+      m.addFunction(CORE_PARAMS, CORE_RESULTS, body.emitter, nameOf(r, i));
       needs.push(body.needs);
       yield;
     }
@@ -102,7 +108,11 @@ export class Batch {
       const found = engine.entryAt(va), name = `to_${va.toString(16)}`;
       if (found === null) continue;
       imports[name] = found.f;
-      links.set(va, { fn: m.importFunction(name, REGION_PARAMS, REGION_RESULTS), cellAt: found.cellAt, entry: found.entry });
+      if (!this.held.has(found.module)) {
+        this.held.add(found.module);
+        engine.hold(found.module);
+      }
+      links.set(va, { fn: m.importFunction(name, CORE_PARAMS, CORE_RESULTS), cellAt: found.cellAt, entry: found.entry });
     }
     regions.forEach((r, i) => { if (!links.has(r.entryVa)) links.set(r.entryVa, { fn: m.nextFunction + i, cellAt: engine.cellAt(cells[i]!), entry: 0 }); });
     return { links, imports };

@@ -21,7 +21,7 @@ export interface CheckParts {
   forgetWrites(): void;
 }
 
-type RegionFunction = (left: number, ret: bigint, how: number) => number;
+type RegionFunction = (pc: bigint, left: number, ret: bigint, how: number) => number;
 const PAGE = 4096, NOWHERE = 1n;
 /** Words that both must leave the same: x and f registers lie before PC, without the sink. */
 const FIELDS: readonly (readonly [name: string, offset: number])[] = [
@@ -56,7 +56,7 @@ export class Checker {
   run(cell: number, name: string): number {
     const { bytes, i32, block } = this, at = (CELLS + cell * CELL) >> 2, left = i32[(block + LEFT) >> 2]!;
     const before = bytes.slice(block, block + HART_STRIDE), region = this.parts.table.get(i32[at + CELL_SLOT / 4]!) as unknown as RegionFunction;
-    const first = this.record(() => region(left, NOWHERE, i32[at + CELL_ENTRY / 4]!));
+    const first = this.record(() => region(0n, left, NOWHERE, i32[at + CELL_ENTRY / 4]!));
     const done = left - i32[(block + LEFT) >> 2]!, after = bytes.slice(block, block + HART_STRIDE);
     const written = new Map([...first].map(([page]) => [page, bytes.slice(page, page + PAGE)] as const));
     for (const [page, old] of first) bytes.set(old, page);

@@ -10,16 +10,22 @@ import { RUN_BUDGET, RUN_COLD } from "../hart/exacthandler.ts";
 import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_SIZE, KIND_STORE } from "../hart/cold.ts";
 import {
   CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, ENTRY_OF_BIAS, EPOCH, FETCH_BANK,
-  FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOST_PAGE, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE,
+  FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOST_PAGE, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE, TRANSLATED,
 } from "../hart/layout.ts";
 import { OP_ENTER } from "../hart/ops.ts";
 import { Emitter, I32, I64 } from "./wasm.ts";
 
-/** A region's function; see translate.ts. */
-export const REGION_PARAMS = [I32, I64, I32] as const, REGION_RESULTS = [I32] as const;
-/** Parameters of go: pc, left, retPc, calls that may nest. Of miss: address, kind, left. Of stop: pc, left. Of float: operation, record. */
-export const GO_PARAMS = [I64, I32, I64, I32] as const, MISS_PARAMS = [I64, I32, I32] as const, STOP_PARAMS = [I64, I32] as const,
-  FLOAT_PARAMS = [I32, I32] as const;
+/**
+ * The one type of all functions that modules of regions import or export. Older V8s compile a wrapper for each type of imported
+ * functions, in case JavaScript stands behind it: several took longer than all else about a small module.
+ *
+ *   region  pc, left, retPc, how      see translate.ts; it knows its pc
+ *   go      pc, left, retPc, calls that may nest
+ *   miss    address, kind, -, left
+ *   stop    pc, left, -, result       => the result
+ *   float   -, operation, -, record
+ */
+export const CORE_PARAMS = [I64, I32, I64, I32] as const, CORE_RESULTS = [I32] as const;
 /** Results of a region below 0: the instruction at pc is the interpreter's; go on at pc by whatever means. */
 export const RESULT_PUNT = -1, RESULT_QUIT = -2;
 export const DEPTH_BITS = 10, DEPTH_MASK = (1 << DEPTH_BITS) - 1;
@@ -42,7 +48,7 @@ export function goFunction(hart: number, type: number): Emitter {
   e.mem("i32.load16_u", 0).i32(OP_ENTER).op("i32.ne").brIf(0);
   cellOf(e, ip).tee(cell).mem("i32.load", CELLS + CELL_STAMP).i32(0).mem("i32.load", hart + EPOCH).op("i32.ne").brIf(0);
   e.get(cell).mem("i64.load", CELLS + CELL_PC).get(pc!).op("i64.ne").brIf(0);
-  e.get(left!).get(ret!).get(cell).mem("i32.load", CELLS + CELL_ENTRY).get(depth!).op("i32.or").get(cell).mem("i32.load", CELLS + CELL_SLOT);
+  e.get(pc!).get(left!).get(ret!).get(cell).mem("i32.load", CELLS + CELL_ENTRY).get(depth!).op("i32.or").get(cell).mem("i32.load", CELLS + CELL_SLOT);
   e.returnCallIndirect(type).op("end");
   e.i32(0).get(pc!).mem("i64.store", hart + PC).i32(0).get(left!).mem("i32.store", hart + LEFT).i32(RESULT_QUIT);
   return e;
@@ -55,7 +61,7 @@ function cellOf(e: Emitter, ip: number): Emitter {
 
 /** Looks once more, for an access that shared a check with others, and asks TypeScript then. */
 export function missFunction(hart: number, regionMiss: number): Emitter {
-  const e = new Emitter(3), entry = e.local(I32), inPage = e.local(I64), [ea, kind, left] = [0, 1, 2];
+  const e = new Emitter(4), entry = e.local(I32), inPage = e.local(I64), [ea, kind, left] = [0, 1, 3];
   e.get(kind!).i32(KIND_SIZE).op("i32.and").if();
   e.get(ea!).op("i32.wrap_i64").i32(7).op("i32.shr_u").i32((DATA_ENTRIES - 1) * DATA_ENTRY).op("i32.and").i32(0).mem("i32.load", hart + DATA_BANK).op("i32.add").set(entry);
   e.get(ea!).get(entry).get(kind!).i32(KIND_STORE | KIND_AMO).op("i32.and").op("i32.eqz").i32(TAG_WRITE).op("i32.mul").op("i32.sub").mem("i64.load", TAG_WRITE);
@@ -70,9 +76,14 @@ export function missFunction(hart: number, regionMiss: number): Emitter {
 }
 
 export function stopFunction(hart: number): Emitter {
-  const e = new Emitter(2);
-  e.i32(0).get(0).mem("i64.store", hart + PC).i32(0).get(1).mem("i32.store", hart + LEFT);
+  const e = new Emitter(4), [pc, left, result] = [0, 1, 3];
+  e.i32(0).get(pc!).mem("i64.store", hart + PC).i32(0).get(left!).mem("i32.store", hart + LEFT).get(result!);
   return e;
+}
+
+export function floatFunction(regionFloat: number): Emitter {
+  const [operation, record] = [1, 3];
+  return new Emitter(4).get(operation!).get(record!).call(regionFloat);
 }
 
 /** What run calls. */
@@ -104,9 +115,10 @@ export function runFunction(hart: number, f: RunParts): Emitter {
   field(LEFT).set(left).br(3).op("end");
   cellOf(e, ip).set(cell).op("end");
   e.get(left).get(cell).mem("i32.load", CELLS + CELL_NEED).op("i32.lt_u").brIf(0);
-  e.get(left).i64(NOWHERE).get(cell).mem("i32.load", CELLS + CELL_ENTRY).i32(DEPTH_MAX).op("i32.or").get(cell).mem("i32.load", CELLS + CELL_SLOT);
+  e.i32(0).mem("i64.load", hart + PC).get(left).i64(NOWHERE).get(cell).mem("i32.load", CELLS + CELL_ENTRY).i32(DEPTH_MAX).op("i32.or").get(cell).mem("i32.load", CELLS + CELL_SLOT);
   e.callIndirect(f.type).set(why);
-  field(LEFT).set(left);
+  e.i32(0).i32(0).mem("i64.load", hart + TRANSLATED).get(left);
+  field(LEFT).tee(left).op("i32.sub").op("i64.extend_i32_u").op("i64.add").mem("i64.store", hart + TRANSLATED);
   e.get(why).i32(RESULT_PUNT).op("i32.ne").brIf(1).op("end");
   e.get(left).get(left).i32(1).op("i32.sub").call(f.exact).tee(why).if().get(why).op("return").op("end");
   field(LEFT).tee(left).brIf(0).op("end").i32(RUN_BUDGET);

@@ -12,13 +12,14 @@
 import type { CodeCache } from "../hart/codecache.ts";
 import {
   CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, LOOP_SLOTS, PAGE_RECORDS, PAGE_SLOT_COUNT, PC,
-  PROFILE_BIAS, RAM_OFFSET, RECORD,
+  PROFILE_BIAS, RAM_OFFSET, RECORD, TRANSLATED,
 } from "../hart/layout.ts";
 import { OP_CROSS, OP_DECODE } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
-import { Batch, type BatchHost, type CoreExports } from "./batch.ts";
+import { Batch, type BatchHost, type CoreExports, type Entry } from "./batch.ts";
 import { VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
+import type { LiveModule } from "./modules.ts";
 import { type CodeSource, discoverRegion, firstToTranslate, type Region } from "./region.ts";
 import type { HostBlock } from "./translate.ts";
 import { type Translation, Translations } from "./translations.ts";
@@ -42,23 +43,27 @@ export interface EngineParts {
   readonly tuning?: Partial<Tuning> | undefined;
 }
 
-/** A place that has become hot, and the RAM page that it was on then. */
-interface Hot { readonly va: number; readonly ramPage: number }
+/** A place that has become hot, and the RAM page that it was on then; whether its region leaves loops out (discoverRegion). */
+interface Hot { readonly va: number; readonly ramPage: number; readonly leavesLoops: boolean }
 
-/** Milliseconds of translating at once, but for a step that takes longer. */
-const PAUSE_MS = 1;
+/** Milliseconds of translating at once, and the step that began before: one takes less than this when warm, 1.5 while all is cold. */
+const PAUSE_MS = 0.5;
 /** A batch is given up when it could not go on so many times. */
 const WAITS_MAX = 200;
 /** The queue is worked off within the interpreter's run when it is as long as this. */
 const QUEUE_FULL = 8;
 const REFUSALS_MAX = 12;
+/** Records of which isWithin keeps count. */
+const PASSED_MAX = 10_000;
 /** Jumps that make an address a likely target: cold exits count one where they come back. */
 const TARGET_JUMPS = 4;
 const TWO32 = 4294967296;
 
 export class Engine implements CodeSource, BatchHost {
   readonly table: WebAssembly.Table;
-  readonly stats = { regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, abandoned: 0, drops: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0, longestMs: 0 };
+  readonly stats = {
+    regions: 0, translatedInsns: 0, wasmBytes: 0, modules: 0, abandoned: 0, drops: 0, evictions: 0, flushes: 0, verified: 0, refused: 0, compileMs: 0, longestMs: 0,
+  };
   /**
    * The host's clock in milliseconds: ends a stretch of translating, and counts compileMs and longestMs (how long the guest waited,
    * in all and at most at once). Who runs the machine sets it.
@@ -73,6 +78,7 @@ export class Engine implements CodeSource, BatchHost {
   private readonly map: CodeMap;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
+  private readonly i64: BigInt64Array;
   readonly host: Pick<HostBlock, "hart" | "fusedMadd" | "tuning">;
   private exports: CoreExports | null = null;
   private batch: Batch | null = null;
@@ -96,7 +102,8 @@ export class Engine implements CodeSource, BatchHost {
     this.map = parts.map;
     this.u16 = new Uint16Array(parts.memory.buffer);
     this.i32 = new Int32Array(parts.memory.buffer);
-    this.translations = new Translations(parts.memory, parts.code, parts.table);
+    this.i64 = new BigInt64Array(parts.memory.buffer);
+    this.translations = new Translations(parts.memory, parts.code, parts.table, this.tuning.modules);
     for (let i = 0; i < CONTEXTS; i++) this.epochs[i] = ++this.lastEpoch;
     this.code.onCodeStore = (ramPage, from, to) => this.written(ramPage, from, to);
   }
@@ -127,7 +134,7 @@ export class Engine implements CodeSource, BatchHost {
 
   /** A page was fenced; `level` is that of the largest page around it that the context has cached. */
   fenced(context: number, va: number, level: number): void {
-    if (level > 1 || this.translations.mayHold(va, level)) this.renew(context);
+    if ((level !== 0 && level !== 1) || this.translations.holdsCode(va, level)) this.renew(context);
   }
 
   // ---- what the core calls ----
@@ -136,7 +143,7 @@ export class Engine implements CodeSource, BatchHost {
   hot(): void {
     const va = this.pc(), ramPage = this.pageAt(va);
     if (ramPage < 0) return;
-    this.queue.push({ va, ramPage });
+    this.queue.push({ va, ramPage, leavesLoops: false });
     if (this.queue.length >= QUEUE_FULL) this.work();
   }
 
@@ -144,6 +151,7 @@ export class Engine implements CodeSource, BatchHost {
   verify(record: number): number {
     const { translations } = this, cell = translations.cellOf(record), t = translations.of(cell);
     if (translations.pcOf(cell) === this.pc() && this.holds(t)) {
+      translations.used(t);
       if (this.checker !== null) return this.checked(cell, t, this.checker);
       translations.stamp(t, this.epochs[this.context]!);
       this.stats.verified++;
@@ -167,7 +175,10 @@ export class Engine implements CodeSource, BatchHost {
   /** Runs a region both ways, if the budget lets it begin. => 2: it ran, go on at pc; 0: the interpreter goes on */
   private checked(cell: number, t: Translation, checker: Checker): number {
     const left = this.i32[(this.block + LEFT) >> 2]!, need = this.i32[(CELLS + cell * CELL + CELL_NEED) >> 2]!;
-    return left >= need && checker.run(cell, `region at 0x${t.va.toString(16)}, entered at 0x${this.pc().toString(16)}`) > 0 ? VERIFY_DONE : 0;
+    if (left < need) return 0;
+    const done = checker.run(cell, `region at 0x${t.va.toString(16)}, entered at 0x${this.pc().toString(16)}`);
+    this.i64[(this.block + TRANSLATED) >> 3]! += BigInt(done);
+    return done > 0 ? VERIFY_DONE : 0;
   }
 
   // ---- translating ----
@@ -192,7 +203,11 @@ export class Engine implements CodeSource, BatchHost {
   }
 
   private begin(): Batch {
-    if (!this.translations.hasRoom) this.flush();
+    this.translations.makeRoom((t) => {
+      this.drop(t);
+      this.stats.evictions++;
+    });
+    if (this.passed.size > PASSED_MAX) this.passed.clear();
     return new Batch(this);
   }
 
@@ -211,10 +226,12 @@ export class Engine implements CodeSource, BatchHost {
     this.batch = null;
     if (step.value.length === 0) return;
     this.stats.modules++;
+    const regions = step.value.length, bytes = step.value.reduce((n, b) => n + b.wasmBytes, 0);
+    const module = this.translations.modules.add({ bytes, cells: batch.cells, imports: [...batch.held], regions });
     // A cell that is checked at each entry is never stamped.
     const epoch = this.checker !== null ? 0 : this.epochs[this.context]!;
     for (const built of step.value) {
-      this.translations.install(built, epoch, (va) => this.recordOf(va));
+      this.translations.install(built, module, epoch, (va) => this.recordOf(va));
       this.stats.regions++;
       this.stats.wasmBytes += built.wasmBytes;
       this.stats.translatedInsns += built.region.insnCount;
@@ -222,10 +239,15 @@ export class Engine implements CodeSource, BatchHost {
   }
 
   private abandon(batch: Batch): void {
-    this.batch = null;
     this.stats.abandoned++;
-    this.translations.giveBack(batch.cells);
+    this.discard(batch);
     for (const r of batch.regions) this.coolPlace(r.entryVa, this.pageAt(r.entryVa));
+  }
+
+  private discard({ cells, held }: Batch): void {
+    this.batch = null;
+    this.translations.giveBack(cells);
+    for (const m of held) this.translations.modules.letGo(m);
   }
 
   private took(ms: number): void {
@@ -243,7 +265,12 @@ export class Engine implements CodeSource, BatchHost {
     }
     const va = firstToTranslate(place.va, this, this.tuning);
     if (batch.regions.some((r) => r.blocks.some((b) => b.va === va)) || this.isEntry(va) || this.isWithin(va)) return null;
-    const region = discoverRegion(va, this, this.tuning);
+    const region = discoverRegion(va, this, this.tuning, place);
+    // V8 optimizes small functions soon and well, large ones late and badly: a large one leaves loops to the regions that they have.
+    if (region !== null && region.insnCount > this.tuning.whole && !place.leavesLoops) {
+      this.queue.unshift({ ...place, leavesLoops: true });
+      return null;
+    }
     // From here on stores to these pages are told.
     if (region !== null) for (const p of region.pages) this.code.recordsOf(p.ramPage);
     return region;
@@ -274,11 +301,15 @@ export class Engine implements CodeSource, BatchHost {
     return false;
   }
 
-  entryAt(va: number): { f: WebAssembly.ExportValue; cellAt: number; entry: number } | null {
-    const cell = this.translations.entryFor(this.recordOf(va), va);
+  entryAt(va: number): Entry | null {
+    const { translations } = this, cell = translations.entryFor(this.recordOf(va), va);
     if (cell < 0) return null;
-    const at = this.cellAt(cell);
-    return { f: this.table.get(this.i32[(at + CELL_SLOT) >> 2]!) as WebAssembly.ExportValue, cellAt: at, entry: this.i32[(at + CELL_ENTRY) >> 2]! };
+    const at = this.cellAt(cell), f = this.table.get(this.i32[(at + CELL_SLOT) >> 2]!) as WebAssembly.ExportValue;
+    return { f, cellAt: at, entry: this.i32[(at + CELL_ENTRY) >> 2]!, module: translations.of(cell).module };
+  }
+
+  hold(module: LiveModule): void {
+    this.translations.modules.hold(module);
   }
 
   takeCell(): number {
@@ -311,17 +342,16 @@ export class Engine implements CodeSource, BatchHost {
   private dropAtRandom(): void {
     this.random = (Math.imul(this.random, 1103515245) + 12345) & 0x7fffffff;
     const n = this.random >>> 8;
+    if (n % this.tuning.drop !== 0 || this.translations.count === 0) return;
     const { all } = this.translations;
-    if (n % this.tuning.drop !== 0 || all.size === 0) return;
     if (n % 7 === 0) this.flush();
-    else this.drop([...all][n % all.size]!);
+    else this.drop(all[n % all.length]!);
   }
 
   /** Forgets every translation. */
   flush(): void {
-    this.batch = null;
-    for (const t of [...this.translations.all]) this.drop(t);
-    this.translations.renew();
+    if (this.batch !== null) this.discard(this.batch);
+    for (const t of this.translations.all) this.drop(t);
     this.passed.clear();
     this.stats.flushes++;
   }
@@ -356,7 +386,12 @@ export class Engine implements CodeSource, BatchHost {
 
   // ---- questions ----
 
-  /** What is in use now; `stats` counts from the start. */
+  /** Counts from the start: `stats`, and how many instructions retired in translated code. => not in the middle of a slice */
+  counts() {
+    return { ...this.stats, translatedRetired: Number(this.i64[(this.block + TRANSLATED) >> 3]!) };
+  }
+
+  /** What is in use now. */
   report() {
     return { ...this.translations.report(), queued: this.queue.length, hotJumps: this.tuning.hot };
   }

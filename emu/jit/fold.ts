@@ -39,18 +39,20 @@ export function constant(type: typeof I32 | typeof I64, k: bigint): StaticV {
   return { type, bytes, k };
 }
 
+const typeOf = (name: Op): typeof I32 | typeof I64 => (resultType(name) === I32 ? I32 : I64);
+
 /** => the result when it is simpler than the operation, else null */
-export function fold(name: Op, args: readonly StaticV[]): StaticV | null {
-  const a = args[0]!, b = args[1], type = resultType(name) === I32 ? I32 : I64;
+export function fold(name: Op, a: StaticV, b: StaticV | undefined): StaticV | null {
   if (b === undefined) {
-    const f = UNARY[name];
-    if (f !== undefined && a.k !== undefined) return constant(type, f(a.k));
+    const f = a.k === undefined ? undefined : UNARY[name];
+    if (f !== undefined) return constant(typeOf(name), f(a.k!));
     const inverse = INVERSE[name];
     return inverse !== undefined && a.last === inverse ? { type: resultType(name), bytes: a.bytes.slice(0, -1) } : null;
   }
+  if (a.k === undefined && b.k === undefined) return null;
   if (a.k !== undefined && b.k !== undefined) {
     const f = BINARY[name];
-    return f === undefined ? null : constant(type, f(a.k, b.k));
+    return f === undefined ? null : constant(typeOf(name), f(a.k, b.k));
   }
   if (b.k === 0n && IDENTITY.has(name)) return a;
   if (a.k === 0n && COMMUTES.has(name)) return b;

@@ -336,12 +336,12 @@ function nearCycles(blocks: Block[], entry: Block): Block[] {
 }
 
 function onCycle(block: Block, blocks: readonly Block[]): boolean {
-  const seen = new Set<number>(block.succ), work = [...block.succ];
+  const seen = new Uint8Array(blocks.length), work = [...block.succ];
   for (let id = work.pop(); id !== undefined; id = work.pop()) {
     if (id === block.id) return true;
     for (const t of blocks[id]!.succ) {
-      if (seen.has(t)) continue;
-      seen.add(t);
+      if (seen[t] === 1) continue;
+      seen[t] = 1;
       work.push(t);
     }
   }
@@ -388,12 +388,11 @@ export function firstToTranslate(va: number, source: CodeSource, tuning = STANDA
 }
 
 /**
- * Finds the region that begins at an address. V8 optimizes small functions soon and well, large ones late and badly: a large
- * one leaves the loops within to the regions that they have.
+ * Finds the region that begins at an address.
  *
+ * => leavesLoops: without the loops within that have regions already
  * => null: its first instruction cannot be translated
  */
-export function discoverRegion(entryVa: number, source: CodeSource, tuning = STANDARD): Region | null {
-  const whole = new Discovery(source, tuning, false).run(entryVa);
-  return whole === null || whole.insnCount <= tuning.whole ? whole : new Discovery(source, tuning, true).run(entryVa);
+export function discoverRegion(entryVa: number, source: CodeSource, tuning = STANDARD, { leavesLoops } = { leavesLoops: false }): Region | null {
+  return new Discovery(source, tuning, leavesLoops).run(entryVa);
 }

@@ -99,11 +99,8 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   setW(v: V): void { this.setX(this.op("i64.extend_i32_s", v)); }
 
   // ---- expressions ----
-  override op(name: Op, ...args: V[]): StaticV {
-    const folded = fold(name, args as StaticV[]);
-    if (folded !== null) return folded;
-    const { type, bytes } = super.op(name, ...args);
-    return { type, bytes, last: name };
+  override op(name: Op, a: V, b?: V): V & StaticV & { readonly last: Op } {
+    return (fold(name, a as StaticV, b as StaticV | undefined) ?? super.op(name, a, b)) as StaticV & { readonly last: Op };
   }
 
   override i32(n: number): StaticV { return constant(I32, BigInt(n | 0)); }
@@ -144,7 +141,7 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   /** Asks the core for an access, of the address on the stack; leaves translated code when it is the interpreter's. */
   private askCore(kind: number, place: number): void {
     const { e, frame } = this;
-    e.i32(kind).get(frame.left);
+    e.i32(kind).i64(0n).get(frame.left);
     if (frame.remaining() > 1) e.i32(frame.remaining() - 1).op("i32.add");
     e.call(frame.missFunction).tee(place).op("i32.eqz");
     e.hint(false);
@@ -192,7 +189,7 @@ export class StaticBuilder extends WasmBuilder implements Builder {
     if (isFirst) {
       const low = this.op("i64.add", this.x("rs1"), this.i64(BigInt(group.low)));
       this.check(low, group.high - group.low, group.hasStore ? TAG_WRITE : TAG_READ, local, (ea) => {
-        e.get(ea).i32((group.hasStore ? KIND_STORE : KIND_LOAD) | ((group.high - group.low) << GROUP_SIZE_SHIFT)).get(frame.left);
+        e.get(ea).i32((group.hasStore ? KIND_STORE : KIND_LOAD) | ((group.high - group.low) << GROUP_SIZE_SHIFT)).i64(0n).get(frame.left);
         if (frame.remaining() > 1) e.i32(frame.remaining() - 1).op("i32.add");
         e.call(frame.missFunction).set(local);
       });
@@ -209,7 +206,7 @@ export class StaticBuilder extends WasmBuilder implements Builder {
 
   load(op: MemoryOp, addr: V): V {
     const { place, delta } = this.access(op, addr, KIND_LOAD);
-    return this.value(I64, (e) => e.get(place).mem(op, delta));
+    return this.at(op, this.local(I32, place), delta);
   }
 
   store(op: MemoryOp, addr: V, value: V): void {
@@ -277,7 +274,7 @@ export class StaticBuilder extends WasmBuilder implements Builder {
     if (shape.readsF2) putF(insn.rs2);
     if (shape.readsF3) putF(insn.rs3);
     if (shape.readsX1 && insn.rs1 !== 0) e.i32(0).get(frame.xLocal(insn.rs1)).mem("i64.store", frame.hart + X0 + 8 * insn.rs1);
-    e.i32(op).i32(record).call(frame.floatFunction);
+    e.i64(0n).i32(op).i64(0n).i32(record).call(frame.floatFunction);
     e.hint(false);
     e.if();
     this.leave();

@@ -1,6 +1,7 @@
 // Emits the function of a region.
 //
-//   (left, retPc, how) -> left, or below 0
+//   (pc, left, retPc, how) -> left, or below 0
+//     pc      not looked at: `how` says where it begins
 //     left    instructions that may still retire; the result when it returned to retPc as a call wants it
 //     retPc   where a return goes that is to be a return of this function; an odd number when nowhere
 //     how     entry << DEPTH_BITS | calls that may still nest
@@ -25,13 +26,14 @@ import { rowNamed, rows } from "../isa/table.ts";
 import { CELL_STAMP, DATA_BANK, EPOCH, F0, LOOP_SLOTS, X0 } from "../hart/layout.ts";
 
 /** Parameters of a region's function. */
-const LEFT_ARG = 0, RET_ARG = 1, HOW_ARG = 2;
+const LEFT_ARG = 1, RET_ARG = 2, HOW_ARG = 3;
 /** What a region's module imports of the core, in this order. */
-export const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2, CORE_FLOAT = 3;
+export const CORE_FUNCTIONS = ["go", "miss", "stop", "float"] as const;
+const CORE_GO = 0, CORE_MISS = 1, CORE_STOP = 2, CORE_FLOAT = 3;
 
 const TABLE_MAX = 1024;
 /** Instructions that are emitted at one step. */
-const STEP_INSNS = 24;
+const STEP_INSNS = 8;
 const ROW_JAL = rowNamed("jal"), ROW_AUIPC = rowNamed("auipc");
 
 /** Where a jump to a block goes: a label, and whether the label is a loop with several heads. */
@@ -58,7 +60,7 @@ export interface Link { readonly fn: number; readonly cellAt: number; readonly e
 interface Exit { readonly depth: number; readonly x: number; readonly f: number; readonly isStop: boolean }
 
 class RegionEmitter implements Frame {
-  readonly e = new Emitter(3);
+  readonly e = new Emitter(4);
   readonly hart: number;
   readonly bank: number;
   readonly left = LEFT_ARG;
@@ -322,7 +324,7 @@ class RegionEmitter implements Frame {
     const { e } = this;
     e.op("end");
     this.spill(x, f);
-    if (isStop) e.get(this.pc).get(LEFT_ARG).call(CORE_STOP).get(this.label).op("return");
+    if (isStop) e.get(this.pc).get(LEFT_ARG).i64(0n).get(this.label).returnCall(CORE_STOP);
     else this.leave();
   }
 
@@ -442,7 +444,7 @@ class RegionEmitter implements Frame {
     if (link === null) go();
     else {
       const direct = () => {
-        e.get(LEFT_ARG).i64(BigInt(retVa));
+        e.get(this.pc).get(LEFT_ARG).i64(BigInt(retVa));
         nested();
         if (link.entry !== 0) e.i32(link.entry).op("i32.or");
         e.call(link.fn);

@@ -3,15 +3,18 @@
 //   record of an entry, operation OP_ENTER ─ENTRY_OF─► cell { stamp, slot, need, op, pc, entry } ─slot─► function in the table
 //   RAM page ─byPage─► translations whose code lies on it
 //
-// A cell keeps the operation that its record had. Cells of dropped translations are not used again before the next flush: callers
-// may still look at their stamps. Whether a translation holds in an address space is the engine's matter.
+// A cell keeps the operation that its record had. Cells of dropped translations go back with their module (modules.ts): callers
+// may still look at their stamps. A cell that nobody has is stamped 0. Slots, cells, modules and bytes are bounded; at a bound what was not
+// used for longest goes (ageing.ts). Whether a translation holds in an address space is the engine's matter.
 import type { CodeCache } from "../hart/codecache.ts";
 import {
   CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, ENTRY_CELLS, ENTRY_OF_BIAS, PROFILE_BIAS,
 } from "../hart/layout.ts";
 import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
+import { Ageing } from "./ageing.ts";
 import type { Built } from "./batch.ts";
 import { DEPTH_BITS, TABLE_SLOTS } from "./core.ts";
+import { type LiveModule, Modules } from "./modules.ts";
 import type { Region } from "./region.ts";
 
 /** A region that was translated. */
@@ -20,6 +23,7 @@ export interface Translation {
   readonly insns: number;
   readonly wasmBytes: number;
   readonly slot: number;
+  readonly module: LiveModule;
   readonly pages: Region["pages"];
   readonly cells: { readonly record: number; readonly cell: number }[];
   /** Its instructions. */
@@ -31,23 +35,28 @@ export interface Translation {
 
 /** What a batch may take. */
 const SLOTS_RESERVE = 128, CELLS_RESERVE = 4096;
-const TWO32 = 4294967296;
+/** WebAssembly of live modules: V8 makes several times as many bytes of machine code of it. */
+const WASM_MAX = 8 << 20;
+const TWO32 = 4294967296, PAGE_BYTES = [4096, 0x200000] as const;
 
 export class Translations {
   private readonly code: CodeCache;
   private readonly table: WebAssembly.Table;
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
-  readonly all = new Set<Translation>();
+  private readonly modulesMax: number;
+  private readonly ageing = new Ageing();
+  readonly modules = new Modules((cells) => this.giveBack(cells));
   private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
   private readonly byPage = new Map<number, Set<Translation>>();
   private readonly freeCells: number[] = [];
   private readonly freeSlots: number[] = [];
-  // Virtual pages that hold translated code, also by what larger pages they lie in.
-  private readonly pageVas = new Set<number>();
-  private readonly megaVas = new Set<number>();
+  /** By level: how many translations lie on a virtual page of 4 KiB or 2 MiB. */
+  private readonly vas = [new Map<number, number>(), new Map<number, number>()] as const;
 
-  constructor(memory: WebAssembly.Memory, code: CodeCache, table: WebAssembly.Table) {
+  /** => modulesMax: bound of live modules, each of which takes some mappings of the host's */
+  constructor(memory: WebAssembly.Memory, code: CodeCache, table: WebAssembly.Table, modulesMax: number) {
+    this.modulesMax = modulesMax;
     this.code = code;
     this.table = table;
     this.u16 = new Uint16Array(memory.buffer);
@@ -56,12 +65,39 @@ export class Translations {
     for (let i = TABLE_SLOTS - 1; i >= 0; i--) this.freeSlots.push(i);
   }
 
-  // ---- cells ----
+  // ---- bounds ----
 
-  /** Whether there is room for another batch; without, everything is flushed. */
-  get hasRoom(): boolean {
-    return this.freeSlots.length >= SLOTS_RESERVE && this.freeCells.length >= CELLS_RESERVE;
+  /** How much of the fullest bound is used, from 0 to 1. */
+  private get pressure(): number {
+    const { freeSlots, freeCells, modules } = this;
+    return Math.max((TABLE_SLOTS - freeSlots.length) / (TABLE_SLOTS - SLOTS_RESERVE), (ENTRY_CELLS - freeCells.length) / (ENTRY_CELLS - CELLS_RESERVE),
+      modules.count / this.modulesMax, modules.bytes / WASM_MAX);
   }
+
+  /** Sees to it that there is room for another batch. => evict: drops a translation */
+  makeRoom(evict: (t: Translation) => void): void {
+    this.ageing.age(this.pressure, (t) => this.stamp(t, 0));
+    for (const t of this.ageing) {
+      if (this.pressure < 1) return;
+      evict(t);
+    }
+  }
+
+  /** A translation was found to hold, and is entered. */
+  used(t: Translation): void {
+    this.ageing.used(t);
+  }
+
+  /** Every translation. */
+  get all(): Translation[] {
+    return [...this.ageing];
+  }
+
+  get count(): number {
+    return this.ageing.count;
+  }
+
+  // ---- cells ----
 
   takeCell(): number {
     return this.freeCells.pop()!;
@@ -116,17 +152,29 @@ export class Translations {
     return this.byPage.get(ramPage) ?? [];
   }
 
-  /** Whether the page of a level (0: 4 KiB, 1: 2 MiB) around an address held translated code since the last flush. */
-  mayHold(va: number, level: number): boolean {
-    return level === 1 ? this.megaVas.has(Math.floor(va / 0x200000)) : this.pageVas.has(Math.floor(va / 4096));
+  /** Whether the page of a level (0: 4 KiB, 1: 2 MiB) around an address holds translated code in some address space. */
+  holdsCode(va: number, level: 0 | 1): boolean {
+    return this.vas[level].has(Math.floor(va / PAGE_BYTES[level]));
+  }
+
+  /** Counts a translation's pages in, or out again. */
+  private countPages(t: Translation, by: 1 | -1): void {
+    for (const { va } of t.pages) {
+      this.vas.forEach((counts, level) => {
+        const page = Math.floor(va / PAGE_BYTES[level]!), n = (counts.get(page) ?? 0) + by;
+        if (n === 0) counts.delete(page);
+        else counts.set(page, n);
+      });
+    }
   }
 
   // ---- in and out ----
 
   /** Puts a function into the table, and its entries in place. => recordOf: the record of an address that is mapped now, or -1 */
-  install({ region, firstCell, needs, f, wasmBytes }: Built, epoch: number, recordOf: (va: number) => number): void {
-    const slot = this.freeSlots.pop()!, code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
-    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], code, exits: region.exits, refusals: 0 };
+  install({ region, firstCell, needs, f, wasmBytes }: Built, module: LiveModule, epoch: number, recordOf: (va: number) => number): void {
+    const slot = this.freeSlots.pop()!, code = new Set<number>();
+    for (const b of region.blocks) for (const insn of b.insns) code.add(insn.va);
+    const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, module, pages: region.pages, cells: [], code, exits: region.exits, refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
       const { va } = region.blocks[id]!, record = recordOf(va);
@@ -134,6 +182,7 @@ export class Translations {
       if (record < 0 || this.isEntry(record)) return;
       if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
       const cell = n === 0 ? firstCell : this.takeCell(), at = this.cellAt(cell) >> 2, { i32 } = this;
+      if (n > 0) module.cells.push(cell);
       i32[at + CELL_STAMP / 4] = epoch;
       i32[at + CELL_SLOT / 4] = slot;
       i32[at + CELL_NEED / 4] = needs[id]!;
@@ -146,13 +195,12 @@ export class Translations {
       this.ofCell[cell] = t;
       t.cells.push({ record, cell });
     });
-    this.all.add(t);
+    this.ageing.add(t);
+    this.countPages(t, 1);
     for (const p of region.pages) {
       let set = this.byPage.get(p.ramPage);
       if (set === undefined) this.byPage.set(p.ramPage, (set = new Set()));
       set.add(t);
-      this.pageVas.add(Math.floor(p.va / 4096));
-      this.megaVas.add(Math.floor(p.va / 0x200000));
     }
   }
 
@@ -170,7 +218,9 @@ export class Translations {
     }
     this.table.set(t.slot, null);
     this.freeSlots.push(t.slot);
-    this.all.delete(t);
+    this.countPages(t, -1);
+    this.ageing.remove(t);
+    this.modules.regionGone(t.module);
   }
 
   /** Begins to count the jumps to a record anew. */
@@ -178,19 +228,12 @@ export class Translations {
     this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
   }
 
-  /** Forgets that cells were ever used. => everything was dropped */
-  renew(): void {
-    this.freeCells.length = 0;
-    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
-    this.pageVas.clear();
-    this.megaVas.clear();
-  }
-
   /** What is in use now. */
   report() {
-    const all = [...this.all], sum = (of: (t: Translation) => number): number => all.reduce((n, t) => n + of(t), 0);
+    const { all, modules } = this, sum = (of: (t: Translation) => number): number => all.reduce((n, t) => n + of(t), 0);
     return {
-      regions: all.length, insns: sum((t) => t.insns), wasmBytes: sum((t) => t.wasmBytes), cells: ENTRY_CELLS - this.freeCells.length, cellsMax: ENTRY_CELLS,
+      regions: all.length, insns: sum((t) => t.insns), wasmBytes: modules.bytes, wasmMax: WASM_MAX, modules: modules.count, modulesMax: this.modulesMax,
+      pinned: modules.pinned, cells: ENTRY_CELLS - this.freeCells.length, cellsMax: ENTRY_CELLS,
       slots: TABLE_SLOTS - this.freeSlots.length, slotsMax: TABLE_SLOTS, pages: this.byPage.size,
     };
   }

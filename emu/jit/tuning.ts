@@ -18,11 +18,13 @@ export interface Tuning {
   readonly passes: number;
   /** Steps of translation at one return to TypeScript; 0: as many as the guest can wait for. */
   readonly steps: number;
+  /** Modules that are live at most. */
+  readonly modules: number;
   /** One in so many returns to TypeScript drops a translation, or all of them; 0: none. */
   readonly drop: number;
 }
 
-export const STANDARD: Tuning = { hot: 30000, whole: 128, fold: 3, unroll: 48, caches: 1, groups: 1, passes: 20, steps: 0, drop: 0 };
+export const STANDARD: Tuning = { hot: 30000, whole: 128, fold: 3, unroll: 48, caches: 1, groups: 1, passes: 20, steps: 0, modules: 2000, drop: 0 };
 
 /** Reads "hot=300,fold=0". => throws an Error that names the setting */
 export function parseTuning(text: string): Partial<Tuning> {

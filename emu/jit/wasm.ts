@@ -92,6 +92,16 @@ export function sleb(out: number[], value: bigint): void {
   }
 }
 
+export function append(out: number[], bytes: readonly number[]): void {
+  for (let i = 0; i < bytes.length; i++) out.push(bytes[i]!);
+}
+
+/** Appends a load or store at the address on the stack plus `offset`. Alignment hints of 1: guests misalign. */
+export function access(out: number[], name: MemoryOp, offset: number): void {
+  out.push(MEMORY_OPS[name], 0);
+  uleb(out, offset);
+}
+
 /** Collects the body of one function. */
 export class Emitter {
   readonly bytes: number[] = [];
@@ -99,6 +109,8 @@ export class Emitter {
   private readonly hints: { at: number; likely: boolean | null }[] = [];
   private readonly locals: WasmType[] = [];
   private readonly paramCount: number;
+  /** What comes before `bytes`. */
+  private front: readonly number[] = [];
   /** Labels that are open: those of block, loop and if. */
   depth = 0;
 
@@ -164,10 +176,9 @@ export class Emitter {
     return this;
   }
 
-  /** A load or store at the address on the stack plus `offset`. Alignment hints of 1: guests misalign. */
+  /** A load or store at the address on the stack plus `offset`. */
   mem(name: MemoryOp, offset: number): this {
-    this.bytes.push(MEMORY_OPS[name], 0);
-    uleb(this.bytes, offset);
+    access(this.bytes, name, offset);
     return this;
   }
 
@@ -248,15 +259,13 @@ export class Emitter {
   }
 
   raw(bytes: readonly number[]): this {
-    for (const b of bytes) this.bytes.push(b);
+    append(this.bytes, bytes);
     return this;
   }
 
   /** Puts code without hints in front of all; labels that it opens are outside of those here. */
   prepend(front: Emitter): void {
-    const by = front.bytes.length;
-    this.bytes.unshift(...front.bytes);
-    for (const h of this.hints) h.at += by;
+    this.front = front.bytes;
   }
 
   /** The body with its locals, as the code section wants it; hints count from its beginning. */
@@ -273,9 +282,13 @@ export class Emitter {
       uleb(head, count);
       head.push(type);
     }
-    const hints = this.hints.flatMap(({ at, likely }) => (likely === null ? [] : [[at + head.length, likely] as const]));
-    this.bytes.push(OPCODES.end);
-    return { body: joined([new Uint8Array(head), new Uint8Array(this.bytes)]), hints };
+    append(head, this.front);
+    const hints: (readonly [number, boolean])[] = [], body = new Uint8Array(head.length + this.bytes.length + 1);
+    for (const { at, likely } of this.hints) if (likely !== null) hints.push([at + head.length, likely]);
+    body.set(head);
+    body.set(this.bytes, head.length);
+    body[body.length - 1] = OPCODES.end;
+    return { body, hints };
   }
 }
 
@@ -299,8 +312,8 @@ export class ModuleBuilder {
   }
 
   private type(params: readonly WasmType[], results: readonly WasmType[]): number {
-    const same = (t: FunctionType) => t.params.join() === params.join() && t.results.join() === results.join();
-    const at = this.types.findIndex(same);
+    const alike = (a: readonly WasmType[], b: readonly WasmType[]): boolean => a === b || (a.length === b.length && a.every((type, i) => type === b[i]));
+    const at = this.types.findIndex((t) => alike(t.params, params) && alike(t.results, results));
     return at >= 0 ? at : this.types.push({ params, results }) - 1;
   }
 
@@ -356,7 +369,7 @@ export class ModuleBuilder {
     uleb(names, this.exports.length);
     for (const { name, index } of this.exports) {
       uleb(names, index);
-      names.push(...text(name));
+      append(names, text(name));
     }
     body.push(1);
     uleb(body, names.length);
@@ -385,9 +398,11 @@ function withUleb(bytes: number[], value: number): number[] {
   return bytes;
 }
 
+/** A name of ASCII characters. */
 function text(s: string): number[] {
-  const bytes = [...new TextEncoder().encode(s)];
-  return [...withUleb([], bytes.length), ...bytes];
+  const bytes = withUleb([], s.length);
+  for (let i = 0; i < s.length; i++) bytes.push(s.charCodeAt(i));
+  return bytes;
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

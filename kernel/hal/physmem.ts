@@ -42,6 +42,11 @@ export class PhysMem {
     for (let pg = at >>> 12; pg <= last; pg++) if (this.hasCode[pg] === 1) this.machine.hart.code.written(pg);
   }
 
+  /** Nobody has the frame any more. */
+  freed(pg: number): void {
+    if (this.hasCode[pg] === 1) this.machine.hart.code.freed(pg);
+  }
+
   store(pa: number, from: Uint8Array): void {
     this.u8.set(from, pa - RAM_BASE);
     this.touched(pa - RAM_BASE, from.length);

@@ -121,6 +121,7 @@ export class Pages extends VmPages {
     this.flags[pg] = 0;
     this.busyOwner[pg] = null;
     this.offset[pg] = 0;
+    this.frames.freed(pg);
     this.freeq.enter();
     this.pqflags[pg] = PQ_FREE;
     this.freeList.pushHead(pg);

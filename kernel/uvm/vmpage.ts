@@ -37,6 +37,8 @@ const LOAN_MAX = 65535;
 export interface Frames {
   readonly npages: number;
   zeroPage(pg: number): void;
+  /** The page's contents are nobody's. */
+  freed(pg: number): void;
 }
 
 /** The records, and the queues they are on. */

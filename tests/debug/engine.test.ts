@@ -51,6 +51,8 @@ function spinning(engine: "jit" | "interp"): Ddb {
   return ddb;
 }
 
+const translatedShare = ({ kernel: { machine: { hart } } }: Ddb): number => hart.engine!.counts().translatedRetired / hart.instret;
+
 test("the hottest function is named, and its samples lie in translated code", () => {
   const ddb = spinning("jit"), { profile } = ddb, lines = ddb.command("engine").join("\n");
   assert.ok(profile.samples >= 40, `${profile.samples} samples`);
@@ -58,6 +60,9 @@ test("the hottest function is named, and its samples lie in translated code", ()
   assert.ok(profile.hottest(1)[0]!.samples > 0.9 * profile.samples);
   assert.ok(profile.translated > 0.8 * profile.samples);
   assert.match(lines, /^jit: .*after \d+ jumps/m);
+  assert.ok(translatedShare(ddb) > 0.95, "nearly all runs in the two loops");
+  assert.match(lines, /^retired +\d+ instructions, 9\d\.\d % in translated code/m);
+  assert.match(lines, /^modules +\d+ of 2000 \(\d+\.\d %\), 0 only pinned by callers; wasm \d\.\d % of 8\.0 MiB$/m);
   assert.match(lines, /^now +[1-9]\d* regions? of \d+ instructions on \d+ pages?; \d+ KiB of wasm/m);
   assert.match(lines, /^cells +\d+ of 16384 \(\d/m);
   assert.match(lines, /^ +\d+ +[\d.]+ % +hot +\/prog\/spins$/m);
@@ -106,12 +111,14 @@ test.skipBecause(isLinux, "the peak of the overhead is kept", () => {
 });
 
 test.skipBecause(isLinux, "--json tells of memory and of the time that translating took", () => {
-  const r = loanword(["boot", "--json", "-c", "seq 1 30000 | wc -l"]), { memory, engine } = JSON.parse(r.stderr) as { memory: Record<string, number>; engine: Record<string, number> };
+  const r = loanword(["boot", "--json", "-c", "seq 1 30000 | wc -l"]);
+  const { memory, engine, instructions } = JSON.parse(r.stderr) as { memory: Record<string, number>; engine: Record<string, number>; instructions: number };
   assert.is(r.stdout, "30000\n");
   assert.is(memory["overheadBytes"], memory["rssBytes"]! - memory["guestRamBytes"]!);
   assert.ok(memory["guestRamBytes"]! > 100_000 && memory["overheadBytes"]! > 10e6 && memory["jsHeapBytes"]! > 1e6 && memory["machineCodeBytes"]! > 1e5);
   assert.ok(memory["peakOverheadBytes"]! >= memory["overheadBytes"]!);
   assert.ok(engine["compileMs"]! > 0);
+  assert.ok(engine["translatedRetired"]! > 0.2 * instructions && engine["translatedRetired"]! < instructions, r.stderr);
 });
 
 test.run();

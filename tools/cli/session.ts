@@ -49,7 +49,7 @@ export function epoch(clock: ClockMode): number {
 /** What of a machine a session needs. */
 export interface SessionMachine {
   readonly clock: ConstructorParameters<typeof Pacer>[1]["machine"]["clock"];
-  readonly hart: { readonly instret: number; readonly memory: WebAssembly.Memory; readonly engine: { readonly stats: object; hostMs: () => number } | null };
+  readonly hart: { readonly instret: number; readonly memory: WebAssembly.Memory; readonly engine: { counts(): object; hostMs: () => number } | null; readonly mmu: { readonly stats: object } };
   readonly ram: { readonly size: number };
   readonly halted: { code: number } | null;
 }
@@ -168,9 +168,9 @@ export class Session {
       if (failed !== null) throw failed;
       const code = how === "halted" ? machine.halted?.code ?? 0 : isClosed() ? EXIT_PIPE : 0;
       if (overhead !== null) {
-        const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n), now = overhead.count(), { instret } = machine.hart;
+        const hostMs = Number((process.hrtime.bigint() - started) / 1_000_000n), now = overhead.count(), { instret, mmu } = machine.hart;
         const memory = { ...now, peakOverheadBytes: overhead.peakBytes };
-        printError(`${JSON.stringify({ exit: code, how, instructions: instret, virtualNs: machine.clock.now, hostMs, engine: engine?.stats, memory })}\n`);
+        printError(`${JSON.stringify({ exit: code, how, instructions: instret, virtualNs: machine.clock.now, hostMs, engine: engine?.counts(), tlb: mmu.stats, memory })}\n`);
       }
       return code & 0xff;
     } finally {

@@ -16,20 +16,23 @@ export function machineMemory(machine: { readonly hart: { readonly memory: WebAs
 }
 
 function translatorLines(kernel: Kernel): string[] {
-  const { engine, code } = kernel.machine.hart;
+  const { engine, code, instret, mmu } = kernel.machine.hart;
   if (engine === null) return ["everything is interpreted", `decoded: ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`];
-  const r = engine.report(), s = engine.stats, perModule = s.modules === 0 ? 0 : s.regions / s.modules, entries = s.verified + s.refused;
+  const r = engine.report(), s = engine.counts(), perModule = s.modules === 0 ? 0 : s.regions / s.modules, entries = s.verified + s.refused;
   const mode = engine.checker !== null ? "check: every entry is compared with the interpreter" : `jit: interpreter, then translation after ${r.hotJumps} jumps to a place`;
   return [
     mode,
+    `retired   ${plural(instret, "instruction")}, ${percent(s.translatedRetired, instret)} in translated code, the rest interpreted`,
     `now       ${plural(r.regions, "region")} of ${r.insns} instructions on ${plural(r.pages, "page")}; ${kib(r.wasmBytes)} of wasm, ` +
       `${r.insns === 0 ? "-" : (r.wasmBytes / r.insns).toFixed(1)} bytes an instruction; ${r.queued} queued`,
     `ever      ${plural(s.regions, "region")}, ${s.translatedInsns} instructions, ${plural(s.modules, "module")} of ${perModule.toFixed(1)} regions, ${kib(s.wasmBytes)} of wasm` +
       `${s.compileMs > 0 ? `, built in ${s.compileMs.toFixed(0)} ms, at most ${s.longestMs.toFixed(1)} at once` : ""}`,
-    `dropped   ${plural(s.drops, "region")}, everything ${plural(s.flushes, "time")}`,
+    `dropped   ${plural(s.drops, "region")}, ${s.evictions} of them to make room; everything ${plural(s.flushes, "time")}`,
+    `modules   ${r.modules} of ${r.modulesMax} (${percent(r.modules, r.modulesMax)}), ${r.pinned} only pinned by callers; wasm ${percent(r.wasmBytes, r.wasmMax)} of ${mib(r.wasmMax)}`,
     `cells     ${r.cells} of ${r.cellsMax} (${percent(r.cells, r.cellsMax)}), functions ${r.slots} of ${r.slotsMax} (${percent(r.slots, r.slotsMax)})`,
     `stamps    ${s.verified} of ${entries} checks after a change of mapping held (${percent(s.verified, entries)})`,
     `decoded   ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`,
+    `TLB       refilled ${mmu.stats.fills} times for data, ${mmu.stats.fetchFills} for code`,
   ];
 }
 

@@ -93,6 +93,6 @@ export class GuestRun {
 
   progress(): Progress {
     const { hart, clock } = this.machine;
-    return { type: "progress", instructions: hart.instret, virtualNs: clock.now, hostMs: performance.now() - this.began, engine: hart.engine === null ? null : { ...hart.engine.stats } };
+    return { type: "progress", instructions: hart.instret, virtualNs: clock.now, hostMs: performance.now() - this.began, engine: hart.engine === null ? null : hart.engine.counts() };
   }
 }

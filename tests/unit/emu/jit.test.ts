@@ -1,48 +1,13 @@
 // Translated code at its edges: each program runs interpreted, translated, and translated step by step between its own
 // stops, with all of it hot at the second jump; registers, pc and retired instructions are compared wherever it stops.
-import { Machine, STOP_BUDGET, STOP_TRAP } from "../../../emu/machine.ts";
-import { MCOUNTEREN, SCOUNTEREN } from "../../../emu/hart/csrnum.ts";
-import { assemble } from "../../helpers/assembler.ts";
+import { type Machine, STOP_BUDGET, STOP_TRAP } from "../../../emu/machine.ts";
+import { CODE_VA, DATA_FRAME, DATA_VA, PTE_CODE, PTE_DATA, World } from "../../helpers/codeworld.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
 const test = suite("jit");
-const ROOT = 0x100, CODE_VA = 0x10000, CODE_PAGES = 4, DATA_VA = 0x20000, DATA_FRAME = 0x20, PTE_CODE = 0xdf, PTE_DATA = 0xd7;
-const FCSR = 3;
-
-/** User code in the frames from 1, data in two pages from frame DATA_FRAME. */
-class World {
-  readonly m: Machine;
-
-  constructor(source: string, engine: "interp" | "jit", where = CODE_VA, steps = 0) {
-    this.m = new Machine({ ramBytes: 2 << 20, console: { read: () => 0, write() {} }, hosted: true, engine, tuning: { hot: 2, steps } });
-    const { hart, ram } = this.m;
-    ram.i32[ROOT * 1024] = pte(ROOT + 1, 1);
-    ram.i32[(ROOT + 1) * 1024] = pte(ROOT + 2, 1);
-    for (let i = 0; i < CODE_PAGES; i++) this.map(CODE_VA + i * 4096, 1 + i, PTE_CODE);
-    for (let i = 0; i < 2; i++) this.map(DATA_VA + i * 4096, DATA_FRAME + i, PTE_DATA);
-    ram.u8.set(assemble(source, where).bytes, 4096 + where - CODE_VA);
-    for (let i = 0; i < CODE_PAGES; i++) hart.codeWritten(0x80001 + i);
-    for (const csr of [MCOUNTEREN, SCOUNTEREN]) hart.writeCsr(csr, 7n);
-    hart.setSatp(0x80000 + ROOT, 1);
-    hart.pc = where;
-  }
-
-  map(va: number, frame: number, bits: number): void {
-    this.m.ram.i32[(ROOT + 2) * 1024 + (va / 4096) * 2] = frame < 0 ? 0 : pte(frame, bits);
-    this.m.hart.fenceVa(va, -1);
-  }
-
-  state(stop: number): string {
-    const { hart } = this.m;
-    return JSON.stringify({ stop, pc: hart.pc, cause: stop === STOP_TRAP ? hart.cause : 0, retired: hart.instret, fcsr: String(hart.readCsr(FCSR)), x: [...hart.x], f: [...hart.f] });
-  }
-}
-
-const pte = (frame: number, bits: number) => ((frame + 0x80000) << 10) | bits;
-
 /** Runs a program in all ways; `serve` is the supervisor at each stop, and says whether to go on. => the machine with translations */
 function both(source: string, serve: (w: World, stop: number, at: number) => boolean, where = CODE_VA, budget = 60): Machine {
-  const worlds = [new World(source, "interp", where), new World(source, "jit", where), new World(source, "jit", where, 1)] as const;
+  const worlds = [new World(source, "interp", where), new World(source, "jit", where), new World(source, "jit", where, { steps: 1 })] as const;
   for (let at = 0; ; at++) {
     const [interpreted, translated, stepwise] = worlds.map((w) => {
       const stop = w.m.hart.run(budget);
@@ -132,7 +97,7 @@ other: addi s5, s5, 100`;
 });
 
 test("code that is written while it is translated runs as it is then", () => {
-  const w = new World("li a0, 100000\nloop: addi a0, a0, -1\nadd a1, a1, a0\nbnez a0, loop\nebreak", "jit", CODE_VA, 1), { hart, ram } = w.m, engine = hart.engine!;
+  const w = new World("li a0, 100000\nloop: addi a0, a0, -1\nadd a1, a1, a0\nbnez a0, loop\nebreak", "jit", CODE_VA, { steps: 1 }), { hart, ram } = w.m, engine = hart.engine!;
   const at = 4096 + 12, ADD_A1_A1_1 = 0x00158593;
   for (let n = 0; n < 20 && !engine.isWaiting; n++) hart.run(10);
   hart.run(10);
