@@ -73,6 +73,53 @@ test("a frame over the end of a page: its accesses share no check, and each find
   }
 });
 
+test("loops that begin with the same instruction, and small ones that are unrolled, end where they should", () => {
+  // Becomes hot in the inner loop, so that the region of both begins there; the trips of the inner one differ.
+  const nested = "li s0, 90\nouter: andi a0, s0, 7\naddi a0, a0, 1\ninner: addi a0, a0, -1\nadd a1, a1, a0\nbnez a0, inner\nxor a2, a2, a1\naddi s0, s0, -1\nbnez s0, outer\nebreak";
+  const branchy = "li s0, 300\nloop: andi a0, s0, 5\nbeqz a0, even\naddi a1, a1, 3\nj next\neven: addi a1, a1, 7\nsub a2, a1, s0\nxor a2, a2, a1\naddi a3, a3, 1\nnext: addi s0, s0, -1\nbnez s0, loop\nebreak";
+  for (const source of [nested, branchy]) for (const budget of [1, 7, 61, 5000]) both(source, overEcall, CODE_VA, budget);
+});
+
+test("addresses at the ends of the address space and of the TLB's places fault as they should", () => {
+  const far = [0, 8, 4088, 4095, -1, -8, -4096, CODE_VA - 64, DATA_VA + 8192, DATA_VA + 2048 * 4096, DATA_VA + 2048 * 4096 + 4000, DATA_VA + 4096 * 4096, 2 ** 38, -(2 ** 38)];
+  for (const size of ["b", "h", "w", "d"]) {
+    const each = far.map((va, i) => `li s1, ${va}\nli s0, 12\nloop${i}: l${size} a0, 0(s2)\nl${size} a1, 0(s1)\ns${size} s0, 0(s1)\nl${size} a2, 8(s1)\ns${size} s0, 16(s1)\naddi s0, s0, -1\nbnez s0, loop${i}`);
+    let faults = 0;
+    both(`li s2, ${DATA_VA}\n${each.join("\n")}\nebreak`, (w, stop) => {
+      if (stop !== STOP_TRAP || w.m.hart.cause === 3) return stop !== STOP_TRAP;
+      faults++;
+      w.m.hart.pc += 4;
+      return true;
+    });
+    // Three runs; some of the addresses behind those at -1 and -8 are of the first page, which is not mapped either.
+    assert.is(faults, 3 * far.length * 12 * 4);
+  }
+});
+
+test("misaligned accesses, on a page and over its end", () => {
+  for (const at of [1, 3, 4089, 4091, 4093, 4095]) {
+    const ops = ["h", "w", "d"].map((s, i) => `s${s} s0, ${i}(s1)\nl${s} a${i}, ${i}(s1)\nadd a5, a5, a${i}`).join("\n");
+    both(`li s1, ${DATA_VA + at}\nli s0, 200\nloop: ${ops}\naddi s0, s0, -1\nbnez s0, loop\nebreak`, overEcall);
+  }
+});
+
+test("what a loop remembers of its pages ends with a fence: other frames, lost rights", () => {
+  const source = `li s1, ${DATA_VA}\nli sp, ${DATA_VA + 64}\nli s0, 2000\nloop: ld a0, 0(s1)\nadd a1, a1, a0\nsd a1, 0(sp)\naddi s0, s0, -1\nbnez s0, loop\nebreak`;
+  let faults = 0;
+  both(source, (w, stop, at) => {
+    if (stop === STOP_TRAP && w.m.hart.cause === 15) {
+      faults++;
+      w.map(DATA_VA, DATA_FRAME, PTE_DATA);
+      return true;
+    }
+    w.m.ram.i32[(DATA_FRAME + 1) * 1024] = at;
+    if (at % 3 === 1) w.map(DATA_VA, DATA_FRAME + (at & 1), PTE_DATA);
+    if (at % 7 === 5) w.map(DATA_VA, DATA_FRAME, PTE_DATA & ~4);
+    return stop === STOP_BUDGET;
+  });
+  assert.ok(faults > 10, `${faults} faults`);
+});
+
 test("a place whose first instructions are the interpreter's has its region behind them", () => {
   const source = "li s0, 300\nloop: csrr a3, instret\ncsrr a4, instret\nsub a5, a4, a3\nadd a0, a0, a5\naddi s0, s0, -1\nbnez s0, loop\nebreak";
   const m = both(source, overEcall, CODE_VA, 100_000);

@@ -1,6 +1,7 @@
 // Regions of random code, of which only some has run: whatever is found, its blocks hang together and have a shape.
 import { discoverRegion, type Region } from "../../../emu/jit/region.ts";
 import { structureOf, type Part } from "../../../emu/jit/structure.ts";
+import { unroll } from "../../../emu/jit/unroll.ts";
 import { Random } from "../../diff/random.ts";
 import { asm } from "../../helpers/asm.ts";
 import { assert, suite } from "../../helpers/suite.ts";
@@ -30,7 +31,7 @@ function reached(region: Region): number {
 const count = (parts: readonly Part[]): number => parts.reduce((n, p) => n + (p.heads === null ? 1 : count(p.parts)), 0);
 
 test("every block of a region is reached from an entry, and has one place in the structure", () => {
-  let regions = 0;
+  let regions = 0, unrolled = 0;
   for (let seed = 1; seed <= 200; seed++) {
     const r = new Random(seed), view = randomCode(r), ran = r.pick([100, 99, 95]);
     const run = Array.from({ length: INSNS }, () => r.percent(ran)), targets = Array.from({ length: r.below(12) }, () => 4 * r.below(INSNS));
@@ -46,9 +47,24 @@ test("every block of a region is reached from an entry, and has one place in the
       regions++;
       assert.is(reached(region), region.blocks.length, `seed ${seed}, entry ${i}`);
       assert.is(count(structureOf(region)), region.blocks.length, `seed ${seed}, entry ${i}: structure`);
+      const rounds = unroll(region, 60), where = (r: Region, id: number) => r.blocks[id]!.succ.map((t) => r.blocks[t]!.va).sort().join();
+      assert.is(count(structureOf(rounds)), rounds.blocks.length, `seed ${seed}, entry ${i}: structure, unrolled`);
+      assert.is(reached(rounds), rounds.blocks.length, `seed ${seed}, entry ${i}: unrolled`);
+      if (rounds !== region) unrolled++;
+      const byVa = new Map(region.blocks.map((b) => [b.va, b.id]));
+      for (const b of rounds.blocks) assert.is(where(rounds, b.id), where(region, byVa.get(b.va)!), `seed ${seed}, entry ${i}: edges of ${b.va}`);
     }
   }
-  assert.ok(regions > 2000, `${regions} regions`);
+  assert.ok(regions > 2000 && unrolled > 200, `${regions} regions, ${unrolled} unrolled`);
+});
+
+test("of two loops with the same head the shorter is a loop within the other", () => {
+  // 0: ..., branch to 0; 1: ..., branch to 0; then out.
+  const view = new DataView(new ArrayBuffer(4096)), insns = [asm("addi", { rd: 3, rs1: 3, imm: 1 }), asm("bne", { rs1: 3, rs2: 4, imm: -4 }), asm("addi", { rd: 5, rs1: 5, imm: 1 }), asm("bne", { rs1: 5, rs2: 6, imm: -12 })];
+  insns.forEach((insn, i) => view.setInt32(4 * i, insn, true));
+  const source = { codePage: (va: number) => (va === BASE ? 0 : -1), half: (_: number, offset: number) => view.getUint16(offset, true), hasRun: (_: number, o: number) => o < 16, targets: () => [], exitsOf: () => null };
+  const [outer] = structureOf(discoverRegion(BASE, source)!), inner = outer!.parts[0]!;
+  assert.equal([outer!.cut, outer!.parts.length, inner.cut, inner.parts.map((p) => p.block)], [0, 2, 0, [0]]);
 });
 
 test.run();
