@@ -113,6 +113,11 @@ export class CodeCache {
     if (this.hasCode[ramPage] === 1) this.storeTo(ramPage * 4096, 4096);
   }
 
+  /** Host stores anywhere. */
+  allWritten(): void {
+    for (const ramPage of this.pageOf) if (ramPage !== FREE) this.written(ramPage);
+  }
+
   /** RAM byte offset of the instruction of a record. */
   ramOffsetOf(record: number): number {
     const slot = Math.floor((record - CODE_BASE) / CODE_SLOT);

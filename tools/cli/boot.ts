@@ -31,7 +31,7 @@ export function runVerb(line: CommandLine): Promise<number> {
   try {
     const elf = parseElf(bytes), interpreter = elf.segments.find((s) => s.type === PT_INTERP);
     if (interpreter !== undefined && list(line, "dir").length === 0) {
-      const name = new TextDecoder().decode(interpreter.bytes).replace(/\0.*$/s, "");
+      const name = new TextDecoder().decode(bytes.subarray(interpreter.offset, interpreter.offset + interpreter.fileBytes)).replace(/\0.*$/s, "");
       throw new UsageError(`program ${path}: is dynamically linked and needs ${name}; link it with -static, or bring its libraries, such as --dir /usr/riscv64-linux-gnu/lib:/lib`);
     }
   } catch (e) {
