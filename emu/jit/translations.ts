@@ -33,6 +33,9 @@ export interface Translation {
 const SLOTS_RESERVE = 128, CELLS_RESERVE = 4096;
 const TWO32 = 4294967296;
 
+/** Numbers of pages, cut to 32 bits: sets find those fast, and two pages that share one are fenced together. */
+const pageKey = (va: number): number => Math.floor(va / 4096) | 0, megaKey = (va: number): number => Math.floor(va / 0x200000) | 0;
+
 export class Translations {
   private readonly code: CodeCache;
   private readonly table: WebAssembly.Table;
@@ -118,7 +121,7 @@ export class Translations {
 
   /** Whether the page of a level (0: 4 KiB, 1: 2 MiB) around an address held translated code since the last flush. */
   mayHold(va: number, level: number): boolean {
-    return level === 1 ? this.megaVas.has(Math.floor(va / 0x200000)) : this.pageVas.has(Math.floor(va / 4096));
+    return level === 1 ? this.megaVas.has(megaKey(va)) : this.pageVas.has(pageKey(va));
   }
 
   // ---- in and out ----
@@ -151,8 +154,8 @@ export class Translations {
       let set = this.byPage.get(p.ramPage);
       if (set === undefined) this.byPage.set(p.ramPage, (set = new Set()));
       set.add(t);
-      this.pageVas.add(Math.floor(p.va / 4096));
-      this.megaVas.add(Math.floor(p.va / 0x200000));
+      this.pageVas.add(pageKey(p.va));
+      this.megaVas.add(megaKey(p.va));
     }
   }
 
