@@ -5,6 +5,7 @@
 //
 // Linux tells which pages of the machine's memory are there (/proc/self/maps, /proc/self/pagemap); elsewhere the figures that
 // need this are missing.
+import { RAM_OFFSET } from "../../emu/hart/layout.ts";
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 const PAGE_BYTES = 4096, PAGEMAP_BYTES = 8, PRESENT = 0x80, CHUNK_PAGES = 1 << 16, MIB = 1 << 20;
@@ -24,6 +25,11 @@ export interface MemoryFigures {
 
 /** The machine's memory: one WebAssembly.Memory with RAM at an offset. */
 export interface MachineMemory { readonly buffer: ArrayBufferLike; readonly ramOffset: number; readonly ramBytes: number }
+
+/** Where the RAM of a machine lies. */
+export function machineMemory(machine: { readonly hart: { readonly memory: WebAssembly.Memory }; readonly ram: { readonly size: number } }): MachineMemory {
+  return { buffer: machine.hart.memory.buffer, ramOffset: RAM_OFFSET, ramBytes: machine.ram.size };
+}
 
 /** Lines of /proc/self/maps that are from no file. */
 function anonymousMappings(): { start: number; end: number; isExecutable: boolean }[] {
