@@ -6,7 +6,7 @@
 // V8 computes an expression of locals alone, that several handlers share, once before each dispatch, and keeps it. So what
 // handlers share stands behind a label, and what differs by instruction is loaded from the record.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
-import { type Emitter, F64, I32, I64, type MemoryOp, sizeOf, type WasmType } from "../jit/wasm.ts";
+import { type Code, type Emitter, F64, I32, I64, type MemoryOp, sizeOf, type WasmType } from "../jit/wasm.ts";
 import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR } from "./cold.ts";
 import {
   ADDEND, DATA_ENTRIES, DATA_ENTRY, FS, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
@@ -75,7 +75,7 @@ export abstract class Handler extends WasmBuilder implements Builder {
     this.e.br(this.depth + label + extra);
   }
 
-  private recordField(e: Emitter, offset: number): Emitter {
+  private recordField(e: Code, offset: number): Code {
     return e.get(this.l.ip).mem("i32.load16_u", offset);
   }
 

@@ -2,7 +2,7 @@
 // WebAssembly here. Where operands come from and how an instruction leaves is theirs (handler.ts, jit/staticbuilder.ts).
 import type { FloatSource, V } from "../isa/builder.ts";
 import { setFloatFlags } from "../isa/floatflags.ts";
-import { Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, type WasmType } from "../jit/wasm.ts";
+import { Code, type Emitter, F64, I32, I64, type MemoryOp, type Op, OPCODES, resultType, type WasmType } from "../jit/wasm.ts";
 import { emitFma } from "./fma.ts";
 import { FFLAGS, FRM } from "./layout.ts";
 
@@ -35,8 +35,8 @@ export abstract class WasmBuilder {
   }
 
   /** Captures what `write` emits as a value. */
-  protected value(type: WasmType, write: (e: Emitter) => void): V {
-    const e = new Emitter(0);
+  protected value(type: WasmType, write: (e: Code) => void): V {
+    const e = new Code();
     write(e);
     return { type, bytes: e.bytes };
   }
@@ -53,8 +53,8 @@ export abstract class WasmBuilder {
     return { type: resultType(name), bytes };
   }
 
-  i32(n: number): V { return this.value(I32, (e) => e.i32(n)); }
-  i64(n: bigint): V { return this.value(I64, (e) => e.i64(n)); }
+  i32(n: number): V { return { type: I32, bytes: new Code().i32(n).bytes }; }
+  i64(n: bigint): V { return { type: I64, bytes: new Code().i64(n).bytes }; }
 
   select(cond: V, yes: V, no: V): V {
     return { type: yes.type, bytes: [...yes.bytes, ...no.bytes, ...cond.bytes, OPCODES.select] };

@@ -83,7 +83,8 @@ export function sleb32(out: number[], value: number): void {
 
 /** Appends a signed LEB128 number of up to 64 bits. */
 export function sleb(out: number[], value: bigint): void {
-  if (value >= -0x80000000n && value <= 0x7fffffffn) return sleb32(out, Number(value));
+  const near = Number(value);
+  if (near >= -0x80000000 && near <= 0x7fffffff) return sleb32(out, near);
   for (;;) {
     const low = Number(value & 0x7fn);
     value >>= 7n;
@@ -92,25 +93,11 @@ export function sleb(out: number[], value: bigint): void {
   }
 }
 
-/** Collects the body of one function. */
-export class Emitter {
+/** Collects instructions: of a function's body, or of an expression, of which there are very many. */
+export class Code {
   readonly bytes: number[] = [];
-  /** Offsets of conditional branches, and whether they are likely taken. */
-  private readonly hints: { at: number; likely: boolean | null }[] = [];
-  private readonly locals: WasmType[] = [];
-  private readonly paramCount: number;
   /** Labels that are open: those of block, loop and if. */
   depth = 0;
-
-  constructor(paramCount: number) {
-    this.paramCount = paramCount;
-  }
-
-  /** A new local variable. => its index */
-  local(type: WasmType): number {
-    this.locals.push(type);
-    return this.paramCount + this.locals.length - 1;
-  }
 
   op(name: Op): this {
     if (name === "end") this.depth--;
@@ -211,16 +198,6 @@ export class Emitter {
     return this;
   }
 
-  /** Says of the branch that is emitted next whether its condition mostly holds. => the hint's number */
-  hint(likely: boolean): number {
-    return this.hints.push({ at: this.bytes.length, likely }) - 1;
-  }
-
-  /** Changes a hint, or takes it back with null. */
-  changeHint(hint: number, likely: boolean | null): void {
-    this.hints[hint]!.likely = likely;
-  }
-
   if(type: WasmType | 0 = 0): this {
     this.depth++;
     this.bytes.push(0x04, type || VOID);
@@ -250,6 +227,35 @@ export class Emitter {
   raw(bytes: readonly number[]): this {
     for (const b of bytes) this.bytes.push(b);
     return this;
+  }
+}
+
+/** Collects the body of one function. */
+export class Emitter extends Code {
+  /** Offsets of conditional branches, and whether they are likely taken. */
+  private readonly hints: { at: number; likely: boolean | null }[] = [];
+  private readonly locals: WasmType[] = [];
+  private readonly paramCount: number;
+
+  constructor(paramCount: number) {
+    super();
+    this.paramCount = paramCount;
+  }
+
+  /** A new local variable. => its index */
+  local(type: WasmType): number {
+    this.locals.push(type);
+    return this.paramCount + this.locals.length - 1;
+  }
+
+  /** Says of the branch that is emitted next whether its condition mostly holds. => the hint's number */
+  hint(likely: boolean): number {
+    return this.hints.push({ at: this.bytes.length, likely }) - 1;
+  }
+
+  /** Changes a hint, or takes it back with null. */
+  changeHint(hint: number, likely: boolean | null): void {
+    this.hints[hint]!.likely = likely;
   }
 
   /** Puts code without hints in front of all; labels that it opens are outside of those here. */
