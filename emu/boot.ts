@@ -11,6 +11,7 @@
 //   1018  first instruction u64 | 1020 device tree u64 | 1028 information for fw_dynamic
 import type { AccessSize, Device } from "./dev/device.ts";
 import type { Ram } from "./bus/ram.ts";
+import type { RamFiller } from "./bus/ramfiller.ts";
 import { type Bytes, type ByteSource, copyOf, sourceOf } from "./bytesource.ts";
 import { ElfError, type ElfFile, isElf, parseElf, PT_LOAD } from "./elf.ts";
 
@@ -36,7 +37,7 @@ export interface BootState {
   endPa: number;
 }
 
-/** A file to load, which goes from its source into RAM at once; the name is for messages. */
+/** A file to load; the name is for messages. */
 export interface BootImage {
   readonly name: string;
   readonly bytes: Bytes;
@@ -62,11 +63,11 @@ export class BootRom implements Device {
 }
 
 /** Loads everything. => throws ElfError whose message names the file */
-export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | null, fdtPa: number): BootState {
+export function loadBoot(ram: Ram, filler: RamFiller, kernel: BootImage | null, bios: BootImage | null, fdtPa: number): BootState {
   const first = bios ?? kernel;
   if (first === null) throw new ElfError("nothing to boot: no kernel and no firmware");
-  const loaded = load(ram, first, ram.base);
-  const second = bios !== null && kernel !== null ? load(ram, kernel, KERNEL_AFTER_FIRMWARE) : null;
+  const loaded = load(ram, filler, first, ram.base);
+  const second = bios !== null && kernel !== null ? load(ram, filler, kernel, KERNEL_AFTER_FIRMWARE) : null;
   if (second !== null && second.startPa < loaded.endPa) {
     throw new ElfError(`${kernel!.name} is loaded at 0x${second.startPa.toString(16)}, over the firmware, which ends at 0x${loaded.endPa.toString(16)}`);
   }
@@ -92,18 +93,18 @@ interface Loaded {
   elf: ElfFile | null;
 }
 
-function load(ram: Ram, { name, bytes }: BootImage, rawPa: number): Loaded {
+function load(ram: Ram, filler: RamFiller, { name, bytes }: BootImage, rawPa: number): Loaded {
   const source = sourceOf(bytes), { sizeBytes } = source, magic = copyOf(source, 0, MAGIC_BYTES);
-  if (isElf(magic)) return loadElf(ram, name, source);
+  if (isElf(magic)) return loadElf(ram, filler, name, source);
   if (sizeBytes === 0) throw new ElfError(`${name} is empty`);
   if (magic[0] === 0x1f && magic[1] === 0x8b) throw new ElfError(`${name} is compressed; uncompress it with gunzip first`);
   if (magic[0] === 0x23 && magic[1] === 0x21) throw new ElfError(`${name} is not an ELF file but a script; give a RISC-V kernel`);
   if (!ram.has(rawPa, sizeBytes)) throw new ElfError(`${name} does not fit: ${sizeBytes} bytes at 0x${rawPa.toString(16)}; give more --mem`);
-  source.read(0, ram.bytes(rawPa, sizeBytes));
+  filler.put(source, 0, rawPa, sizeBytes);
   return { startPa: rawPa, endPa: rawPa + sizeBytes, entry: rawPa, elf: null };
 }
 
-function loadElf(ram: Ram, name: string, source: ByteSource): Loaded {
+function loadElf(ram: Ram, filler: RamFiller, name: string, source: ByteSource): Loaded {
   let elf: ElfFile;
   try {
     elf = parseElf(source);
@@ -117,8 +118,8 @@ function loadElf(ram: Ram, name: string, source: ByteSource): Loaded {
       const bounds = `0x${ram.base.toString(16)} to 0x${(ram.base + ram.size).toString(16)}`;
       throw new ElfError(`${name} has a segment of ${s.memBytes} bytes at 0x${s.pa.toString(16)}, outside RAM (${bounds})`);
     }
-    if (s.fileBytes > 0) source.read(s.offset, ram.bytes(s.pa, s.fileBytes));
-    ram.bytes(s.pa + s.fileBytes, s.memBytes - s.fileBytes).fill(0);
+    filler.put(source, s.offset, s.pa, s.fileBytes);
+    filler.clear(s.pa + s.fileBytes, s.memBytes - s.fileBytes);
     startPa = Math.min(startPa, s.pa);
     endPa = Math.max(endPa, s.pa + s.memBytes);
   }

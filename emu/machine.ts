@@ -11,6 +11,7 @@ import { type BootImage, type BootState, loadBoot, ROM_BASE } from "./boot.ts";
 import { Bus } from "./bus/bus.ts";
 import { RamDma } from "./bus/dma.ts";
 import { Ram } from "./bus/ram.ts";
+import { RamFiller } from "./bus/ramfiller.ts";
 import { type Bytes, sourceOf } from "./bytesource.ts";
 import { Clint } from "./dev/clint.ts";
 import type { BlockBackend, ByteStream, Device } from "./dev/device.ts";
@@ -153,7 +154,7 @@ export class Machine implements PowerSwitch {
     this.initrd = initrdLen === 0 ? null : { pa: pageDown(this.fdtPa - initrdLen), len: initrdLen };
     if (this.fdtPa < this.ram.base || (this.initrd !== null && this.initrd.pa < this.ram.base)) throw new BoardError("the initrd does not fit into RAM");
     this.fdt = tree(this.initrd);
-    this.load();
+    this.load(new RamFiller(this.ram, true));
   }
 
   // ---- running ----
@@ -195,7 +196,7 @@ export class Machine implements PowerSwitch {
     this.resetWanted = false;
     this.halted = null;
     for (const { device } of this.bus.devices()) device.reset?.();
-    this.load();
+    this.load(new RamFiller(this.ram, false));
   }
 
   // ---- questions ----
@@ -237,11 +238,11 @@ export class Machine implements PowerSwitch {
   }
 
   /** Puts device tree, initrd and images into RAM, and the hart at its first instruction. */
-  private load(): void {
+  private load(filler: RamFiller): void {
     const { ram, hart, config, initrd } = this;
     let entry = ram.base, a2 = 0;
     if (config.kernel !== undefined || config.bios !== undefined) {
-      const boot = loadBoot(ram, config.kernel ?? null, config.bios ?? null, this.fdtPa);
+      const boot = loadBoot(ram, filler, config.kernel ?? null, config.bios ?? null, this.fdtPa);
       if (boot.endPa > (initrd?.pa ?? this.fdtPa)) throw new BoardError("kernel, initrd and device tree do not fit into RAM together; give more --mem");
       if (this.boot === null) this.bus.attach(ROM_BASE, boot.rom as Device);
       this.boot = boot;
@@ -253,7 +254,7 @@ export class Machine implements PowerSwitch {
       }
     }
     ram.u8.set(this.fdt, this.fdtPa - ram.base);
-    if (initrd !== null) sourceOf(config.initrd!).read(0, ram.bytes(initrd.pa, initrd.len));
+    if (initrd !== null) filler.put(sourceOf(config.initrd!), 0, initrd.pa, initrd.len);
     hart.code.allWritten();
     hart.x.fill(0);
     hart.f.fill(0);
