@@ -42,10 +42,14 @@ export class Translations {
   private readonly u16: Uint16Array;
   private readonly i32: Int32Array;
   readonly all = new Set<Translation>();
-  private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
+  /** By cell, as far as cells were taken. */
+  private readonly ofCell: (Translation | null)[] = [];
   private readonly byPage = new Map<number, Set<Translation>>();
+  /** Cells and slots that were given back; those from `nextCell` and `nextSlot` on were never taken. */
   private readonly freeCells: number[] = [];
   private readonly freeSlots: number[] = [];
+  private nextCell = 0;
+  private nextSlot = 0;
   // Virtual pages that hold translated code, also by what larger pages they lie in.
   private readonly pageVas = new Set<number>();
   private readonly megaVas = new Set<number>();
@@ -55,19 +59,28 @@ export class Translations {
     this.table = table;
     this.u16 = new Uint16Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
-    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
-    for (let i = TABLE_SLOTS - 1; i >= 0; i--) this.freeSlots.push(i);
   }
 
   // ---- cells ----
 
   /** Whether there is room for another batch; without, everything is flushed. */
   get hasRoom(): boolean {
-    return this.freeSlots.length >= SLOTS_RESERVE && this.freeCells.length >= CELLS_RESERVE;
+    return this.slotsLeft >= SLOTS_RESERVE && this.cellsLeft >= CELLS_RESERVE;
+  }
+
+  private get cellsLeft(): number {
+    return this.freeCells.length + ENTRY_CELLS - this.nextCell;
+  }
+
+  private get slotsLeft(): number {
+    return this.freeSlots.length + TABLE_SLOTS - this.nextSlot;
   }
 
   takeCell(): number {
-    return this.freeCells.pop()!;
+    const cell = this.freeCells.pop();
+    if (cell !== undefined) return cell;
+    if (this.nextCell === this.ofCell.length) this.ofCell.push(null);
+    return this.nextCell++;
   }
 
   /** Takes cells back that nobody has seen. */
@@ -128,7 +141,7 @@ export class Translations {
 
   /** Puts a function into the table, and its entries in place. => recordOf: the record of an address that is mapped now, or -1 */
   install({ region, firstCell, needs, f, wasmBytes }: Built, epoch: number, recordOf: (va: number) => number): void {
-    const slot = this.freeSlots.pop()!, code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
+    const slot = this.freeSlots.pop() ?? this.nextSlot++, code = new Set(region.blocks.flatMap((b) => b.insns.map((insn) => insn.va)));
     const t: Translation = { va: region.entryVa, insns: region.insnCount, wasmBytes, slot, pages: region.pages, cells: [], code, exits: region.exits, refusals: 0 };
     this.table.set(slot, f);
     region.entries.forEach((id, n) => {
@@ -183,8 +196,7 @@ export class Translations {
 
   /** Forgets that cells were ever used. => everything was dropped */
   renew(): void {
-    this.freeCells.length = 0;
-    for (let i = ENTRY_CELLS - 1; i >= 0; i--) this.freeCells.push(i);
+    this.freeCells.length = this.nextCell = 0;
     this.pageVas.clear();
     this.megaVas.clear();
   }
@@ -193,8 +205,8 @@ export class Translations {
   report() {
     const all = [...this.all], sum = (of: (t: Translation) => number): number => all.reduce((n, t) => n + of(t), 0);
     return {
-      regions: all.length, insns: sum((t) => t.insns), wasmBytes: sum((t) => t.wasmBytes), cells: ENTRY_CELLS - this.freeCells.length, cellsMax: ENTRY_CELLS,
-      slots: TABLE_SLOTS - this.freeSlots.length, slotsMax: TABLE_SLOTS, pages: this.byPage.size,
+      regions: all.length, insns: sum((t) => t.insns), wasmBytes: sum((t) => t.wasmBytes), cells: ENTRY_CELLS - this.cellsLeft, cellsMax: ENTRY_CELLS,
+      slots: TABLE_SLOTS - this.slotsLeft, slotsMax: TABLE_SLOTS, pages: this.byPage.size,
     };
   }
 }
