@@ -11,12 +11,16 @@
 //   1018  first instruction u64 | 1020 device tree u64 | 1028 information for fw_dynamic
 import type { AccessSize, Device } from "./dev/device.ts";
 import type { Ram } from "./bus/ram.ts";
+import type { RamFiller } from "./bus/ramfiller.ts";
+import { type Bytes, type ByteSource, copyOf, sourceOf } from "./bytesource.ts";
 import { ElfError, type ElfFile, isElf, parseElf, PT_LOAD } from "./elf.ts";
 
 export const ROM_BASE = 0x1000;
 const KERNEL_AFTER_FIRMWARE = 0x8020_0000;
 const RESET_VECTOR = [0x00000297, 0x02828613, 0xf1402573, 0x0202b583, 0x0182b283, 0x00028067] as const;
 const START_AT = 0x18, FDT_AT = 0x20, DYNAMIC_AT = 0x28, ROM_BYTES = DYNAMIC_AT + 48;
+/** Enough of a file to tell what it is. */
+const MAGIC_BYTES = 4;
 const DYNAMIC_MAGIC = 0x4942534f, DYNAMIC_VERSION = 2, NEXT_MODE_S = 1;
 
 /** What the hart needs to begin. */
@@ -31,14 +35,12 @@ export interface BootState {
   fromhostPa: number | null;
   /** Physical end of what was loaded. */
   endPa: number;
-  /** The kernel's file, for its symbols; null for raw images. */
-  elf: ElfFile | null;
 }
 
 /** A file to load; the name is for messages. */
 export interface BootImage {
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly bytes: Bytes;
 }
 
 /** Bytes that can only be read. */
@@ -61,11 +63,11 @@ export class BootRom implements Device {
 }
 
 /** Loads everything. => throws ElfError whose message names the file */
-export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | null, fdtPa: number): BootState {
+export function loadBoot(ram: Ram, filler: RamFiller, kernel: BootImage | null, bios: BootImage | null, fdtPa: number): BootState {
   const first = bios ?? kernel;
   if (first === null) throw new ElfError("nothing to boot: no kernel and no firmware");
-  const loaded = load(ram, first, ram.base);
-  const second = bios !== null && kernel !== null ? load(ram, kernel, KERNEL_AFTER_FIRMWARE) : null;
+  const loaded = load(ram, filler, first, ram.base);
+  const second = bios !== null && kernel !== null ? load(ram, filler, kernel, KERNEL_AFTER_FIRMWARE) : null;
   if (second !== null && second.startPa < loaded.endPa) {
     throw new ElfError(`${kernel!.name} is loaded at 0x${second.startPa.toString(16)}, over the firmware, which ends at 0x${loaded.endPa.toString(16)}`);
   }
@@ -79,7 +81,7 @@ export function loadBoot(ram: Ram, kernel: BootImage | null, bios: BootImage | n
     return va === null ? null : physical(system.elf!, va);
   };
   return {
-    entry: loaded.entry, dynamicInfoPa: ROM_BASE + DYNAMIC_AT, rom: new BootRom(new Uint8Array(rom.buffer)), elf: system.elf,
+    entry: loaded.entry, dynamicInfoPa: ROM_BASE + DYNAMIC_AT, rom: new BootRom(new Uint8Array(rom.buffer)),
     tohostPa: physicalOf("tohost"), fromhostPa: physicalOf("fromhost"), endPa: Math.max(loaded.endPa, second?.endPa ?? 0),
   };
 }
@@ -91,20 +93,21 @@ interface Loaded {
   elf: ElfFile | null;
 }
 
-function load(ram: Ram, { name, bytes }: BootImage, rawPa: number): Loaded {
-  if (isElf(bytes)) return loadElf(ram, name, bytes);
-  if (bytes.length === 0) throw new ElfError(`${name} is empty`);
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) throw new ElfError(`${name} is compressed; uncompress it with gunzip first`);
-  if (bytes[0] === 0x23 && bytes[1] === 0x21) throw new ElfError(`${name} is not an ELF file but a script; give a RISC-V kernel`);
-  if (!ram.has(rawPa, bytes.length)) throw new ElfError(`${name} does not fit: ${bytes.length} bytes at 0x${rawPa.toString(16)}; give more --mem`);
-  ram.u8.set(bytes, rawPa - ram.base);
-  return { startPa: rawPa, endPa: rawPa + bytes.length, entry: rawPa, elf: null };
+function load(ram: Ram, filler: RamFiller, { name, bytes }: BootImage, rawPa: number): Loaded {
+  const source = sourceOf(bytes), { sizeBytes } = source, magic = copyOf(source, 0, MAGIC_BYTES);
+  if (isElf(magic)) return loadElf(ram, filler, name, source);
+  if (sizeBytes === 0) throw new ElfError(`${name} is empty`);
+  if (magic[0] === 0x1f && magic[1] === 0x8b) throw new ElfError(`${name} is compressed; uncompress it with gunzip first`);
+  if (magic[0] === 0x23 && magic[1] === 0x21) throw new ElfError(`${name} is not an ELF file but a script; give a RISC-V kernel`);
+  if (!ram.has(rawPa, sizeBytes)) throw new ElfError(`${name} does not fit: ${sizeBytes} bytes at 0x${rawPa.toString(16)}; give more --mem`);
+  filler.put(source, 0, rawPa, sizeBytes);
+  return { startPa: rawPa, endPa: rawPa + sizeBytes, entry: rawPa, elf: null };
 }
 
-function loadElf(ram: Ram, name: string, bytes: Uint8Array): Loaded {
+function loadElf(ram: Ram, filler: RamFiller, name: string, source: ByteSource): Loaded {
   let elf: ElfFile;
   try {
-    elf = parseElf(bytes);
+    elf = parseElf(source);
   } catch (e) {
     throw e instanceof ElfError ? new ElfError(`${name} ${e.message}`) : e;
   }
@@ -115,8 +118,8 @@ function loadElf(ram: Ram, name: string, bytes: Uint8Array): Loaded {
       const bounds = `0x${ram.base.toString(16)} to 0x${(ram.base + ram.size).toString(16)}`;
       throw new ElfError(`${name} has a segment of ${s.memBytes} bytes at 0x${s.pa.toString(16)}, outside RAM (${bounds})`);
     }
-    ram.u8.set(s.bytes, s.pa - ram.base);
-    ram.u8.fill(0, s.pa - ram.base + s.fileBytes, s.pa - ram.base + s.memBytes);
+    filler.put(source, s.offset, s.pa, s.fileBytes);
+    filler.clear(s.pa + s.fileBytes, s.memBytes - s.fileBytes);
     startPa = Math.min(startPa, s.pa);
     endPa = Math.max(endPa, s.pa + s.memBytes);
   }

@@ -11,6 +11,8 @@ import { type BootImage, type BootState, loadBoot, ROM_BASE } from "./boot.ts";
 import { Bus } from "./bus/bus.ts";
 import { RamDma } from "./bus/dma.ts";
 import { Ram } from "./bus/ram.ts";
+import { RamFiller } from "./bus/ramfiller.ts";
+import { type Bytes, sourceOf } from "./bytesource.ts";
 import { Clint } from "./dev/clint.ts";
 import type { BlockBackend, ByteStream, Device } from "./dev/device.ts";
 import { Finisher, type PowerSwitch } from "./dev/finisher.ts";
@@ -47,6 +49,7 @@ export type { TlbEntry } from "./mmu/tlb.ts";
 export type { EngineMode, TlbMode } from "./hart/fullhart.ts";
 export type { AdMode } from "./hart/privileged.ts";
 export type { BootImage } from "./boot.ts";
+export type { Bytes, ByteSource } from "./bytesource.ts";
 
 export const VIRTIO_SLOTS = 8, VIRTIO_BASE = 0x1000_1000, VIRTIO_STRIDE = 0x1000, VIRTIO_IRQ = 1;
 export const FINISHER_BASE = 0x10_0000, RTC_BASE = 0x10_1000, CLINT_BASE = 0x200_0000, PLIC_BASE = 0xc00_0000, UART_BASE = 0x1000_0000;
@@ -76,7 +79,8 @@ export interface MachineConfig {
   /** Virtio-console ports: 0 standard input and output, 1 standard error. */
   ports?: ByteStream[];
   bootargs?: string;
-  initrd?: Uint8Array;
+  /** Read into RAM at power-on and at each reset. */
+  initrd?: Bytes;
   asidBits?: number;
   /** Default: jit. */
   engine?: EngineMode;
@@ -140,7 +144,7 @@ export class Machine implements PowerSwitch {
     this.plic = new Plic([line(IRQ_MEI), line(IRQ_SEI)]);
     this.uart = new Uart16550(config.console, this.plic.line(UART_IRQ), this.clock);
     this.attachDevices();
-    const top = this.ram.base + ramBytes, initrdLen = config.initrd?.length ?? 0;
+    const top = this.ram.base + ramBytes, initrdLen = config.initrd === undefined ? 0 : sourceOf(config.initrd).sizeBytes;
     const prng = new Prng((config.seed ?? 1) ^ 0x5eed), rngSeed = new Uint8Array(32);
     prng.fill(rngSeed);
     const tree = (initrd: { pa: number; len: number } | null) =>
@@ -150,7 +154,7 @@ export class Machine implements PowerSwitch {
     this.initrd = initrdLen === 0 ? null : { pa: pageDown(this.fdtPa - initrdLen), len: initrdLen };
     if (this.fdtPa < this.ram.base || (this.initrd !== null && this.initrd.pa < this.ram.base)) throw new BoardError("the initrd does not fit into RAM");
     this.fdt = tree(this.initrd);
-    this.load();
+    this.load(new RamFiller(this.ram, true));
   }
 
   // ---- running ----
@@ -192,7 +196,7 @@ export class Machine implements PowerSwitch {
     this.resetWanted = false;
     this.halted = null;
     for (const { device } of this.bus.devices()) device.reset?.();
-    this.load();
+    this.load(new RamFiller(this.ram, false));
   }
 
   // ---- questions ----
@@ -234,11 +238,11 @@ export class Machine implements PowerSwitch {
   }
 
   /** Puts device tree, initrd and images into RAM, and the hart at its first instruction. */
-  private load(): void {
+  private load(filler: RamFiller): void {
     const { ram, hart, config, initrd } = this;
     let entry = ram.base, a2 = 0;
     if (config.kernel !== undefined || config.bios !== undefined) {
-      const boot = loadBoot(ram, config.kernel ?? null, config.bios ?? null, this.fdtPa);
+      const boot = loadBoot(ram, filler, config.kernel ?? null, config.bios ?? null, this.fdtPa);
       if (boot.endPa > (initrd?.pa ?? this.fdtPa)) throw new BoardError("kernel, initrd and device tree do not fit into RAM together; give more --mem");
       if (this.boot === null) this.bus.attach(ROM_BASE, boot.rom as Device);
       this.boot = boot;
@@ -250,8 +254,8 @@ export class Machine implements PowerSwitch {
       }
     }
     ram.u8.set(this.fdt, this.fdtPa - ram.base);
-    if (initrd !== null) ram.u8.set(config.initrd!, initrd.pa - ram.base);
-    for (let pfn = ram.base / 4096; pfn < (ram.base + ram.size) / 4096; pfn++) hart.codeWritten(pfn);
+    if (initrd !== null) filler.put(sourceOf(config.initrd!), 0, initrd.pa, initrd.len);
+    hart.code.allWritten();
     hart.x.fill(0);
     hart.f.fill(0);
     hart.setReg(A0, hart.id);

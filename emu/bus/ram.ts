@@ -25,4 +25,9 @@ export class Ram {
   has(pa: number, lenBytes: number): boolean {
     return pa >= RAM_BASE && pa + lenBytes <= RAM_BASE + this.size;
   }
+
+  /** The bytes themselves from a physical address on. => has(pa, lenBytes) */
+  bytes(pa: number, lenBytes: number): Uint8Array {
+    return this.u8.subarray(pa - RAM_BASE, pa - RAM_BASE + lenBytes);
+  }
 }

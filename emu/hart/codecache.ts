@@ -57,6 +57,7 @@ export class CodeCache {
   decodes = 0;
   evictions = 0;
 
+  /** => memory: fresh, so zero where the records lie, which is OP_DECODE: a slot is touched only where code runs */
   constructor(memory: ArrayBufferLike, ramBytes: number) {
     this.u16 = new Uint16Array(memory);
     this.i32 = new Int32Array(memory);
@@ -80,21 +81,25 @@ export class CodeCache {
   private takeSlot(ramPage: number): number {
     const slot = this.nextSlot, before = this.pageOf[slot]!, records = CODE_BASE + slot * CODE_SLOT;
     this.nextSlot = (slot + 1) % CODE_SLOTS;
-    if (before !== FREE) {
-      this.evictions++;
-      this.onCodeStore(before, 0, 4096);
-      this.slotOf[before] = NO_SLOT;
-      this.hasCode[before] = 0;
-      this.onEvict(records);
-    }
-    this.clear(records, 0, PAGE_RECORDS);
+    if (before !== FREE) this.evict(slot, before);
     this.u16[(records + PAGE_RECORD_BYTES) / 2] = this.u16[(records + PAGE_RECORD_BYTES + RECORD) / 2] = OP_PAGE_END;
-    this.u16.fill(0, (records / 8 + PROFILE_BIAS) / 2, (records / 8 + PROFILE_BIAS) / 2 + PAGE_RECORDS);
     this.pageOf[slot] = ramPage;
     this.slotOf[ramPage] = slot;
     this.hasCode[ramPage] = 1;
     this.onCodePage(ramPage);
     return slot;
+  }
+
+  /** Takes a slot from its page, and leaves it as one that was never used. */
+  private evict(slot: number, ramPage: number): void {
+    const records = CODE_BASE + slot * CODE_SLOT, profile = (records / 8 + PROFILE_BIAS) / 2;
+    this.evictions++;
+    this.onCodeStore(ramPage, 0, 4096);
+    this.slotOf[ramPage] = NO_SLOT;
+    this.hasCode[ramPage] = 0;
+    this.onEvict(records);
+    this.clear(records, 0, PAGE_RECORDS);
+    this.u16.fill(0, profile, profile + PAGE_RECORDS);
   }
 
   private clear(records: number, from: number, to: number): void {
@@ -122,6 +127,11 @@ export class CodeCache {
   /** Nobody has the page any more: translations of it are void. Whoever gets it stores to it first, which its records wait for. */
   freed(ramPage: number): void {
     this.onCodeStore(ramPage, 0, 4096);
+  }
+
+  /** Host stores anywhere. */
+  allWritten(): void {
+    for (const ramPage of this.pageOf) if (ramPage !== FREE) this.written(ramPage);
   }
 
   /** RAM byte offset of the instruction of a record. */

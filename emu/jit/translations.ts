@@ -39,6 +39,9 @@ const SLOTS_RESERVE = 128, CELLS_RESERVE = 4096;
 const WASM_MAX = 8 << 20;
 const TWO32 = 4294967296, PAGE_BYTES = [4096, 0x200000] as const;
 
+/** Number of a page of a level, cut to 32 bits: maps find those fast, and two pages that share one are fenced together. */
+const pageKey = (va: number, level: number): number => Math.floor(va / PAGE_BYTES[level]!) | 0;
+
 export class Translations {
   private readonly code: CodeCache;
   private readonly table: WebAssembly.Table;
@@ -47,7 +50,7 @@ export class Translations {
   private readonly modulesMax: number;
   private readonly ageing = new Ageing();
   readonly modules = new Modules((cells) => this.giveBack(cells));
-  private readonly ofCell: (Translation | null)[] = new Array<Translation | null>(ENTRY_CELLS).fill(null);
+  private readonly ofCell: (Translation | null)[] = [];
   private readonly byPage = new Map<number, Set<Translation>>();
   private readonly freeCells: number[] = [];
   private readonly freeSlots: number[] = [];
@@ -154,14 +157,14 @@ export class Translations {
 
   /** Whether the page of a level (0: 4 KiB, 1: 2 MiB) around an address holds translated code in some address space. */
   holdsCode(va: number, level: 0 | 1): boolean {
-    return this.vas[level].has(Math.floor(va / PAGE_BYTES[level]));
+    return this.vas[level].has(pageKey(va, level));
   }
 
   /** Counts a translation's pages in, or out again. */
   private countPages(t: Translation, by: 1 | -1): void {
     for (const { va } of t.pages) {
       this.vas.forEach((counts, level) => {
-        const page = Math.floor(va / PAGE_BYTES[level]!), n = (counts.get(page) ?? 0) + by;
+        const page = pageKey(va, level), n = (counts.get(page) ?? 0) + by;
         if (n === 0) counts.delete(page);
         else counts.set(page, n);
       });

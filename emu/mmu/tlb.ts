@@ -41,8 +41,8 @@ export class Tlb {
   // Columns by context: its key, when it was used last, and what its bank holds.
   private readonly satpLo = new Int32Array(CONTEXTS);
   private readonly satpHi = new Int32Array(CONTEXTS);
-  /** priv | sum << 2 | mxr << 3, or -1 for a free context. */
-  private readonly flags = new Int32Array(CONTEXTS).fill(-1);
+  /** priv | sum << 2 | mxr << 3. */
+  private readonly flags = new Int32Array(CONTEXTS);
   private readonly used = new Float64Array(CONTEXTS);
   /** ASID of a context that translates; NOT_TRANSLATED for the others. */
   private readonly asids = new Int32Array(CONTEXTS).fill(NOT_TRANSLATED);
@@ -54,6 +54,8 @@ export class Tlb {
   private readonly superpages: Set<number>[] = Array.from({ length: CONTEXTS }, () => new Set<number>());
   private readonly hasGlobal = new Uint8Array(CONTEXTS);
   private useCount = 0;
+  /** Contexts that have been used; those behind are empty, and the memory of their banks is not there. */
+  private made = 0;
   /** A context forgot all, or an unknown part, of what it translated. */
   onForget: (context: number) => void = () => {};
   /** A context was fenced at an address; `level` is that of the largest page around it that is cached. */
@@ -72,7 +74,6 @@ export class Tlb {
     for (let i = 0; i < CONTEXTS; i++) {
       this.dataFilled.push(new Uint16Array(DATA_ENTRIES));
       this.fetchFilled.push(new Uint16Array(FETCH_ENTRIES));
-      this.clearBank(i);
     }
   }
 
@@ -84,14 +85,15 @@ export class Tlb {
   /** The context of a key, made if there is none. */
   context(satpLo: number, satpHi: number, flags: number): number {
     let oldest = 0;
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       if (this.flags[i] === flags && this.satpLo[i] === satpLo && this.satpHi[i] === satpHi) {
         this.used[i] = ++this.useCount;
         return i;
       }
       if (this.used[i]! < this.used[oldest]!) oldest = i;
     }
-    this.flush(oldest);
+    if (this.made < CONTEXTS) this.clearBank((oldest = this.made++));
+    else this.flush(oldest);
     this.satpLo[oldest] = satpLo;
     this.satpHi[oldest] = satpHi;
     this.flags[oldest] = flags;
@@ -163,13 +165,13 @@ export class Tlb {
   // ---- fences ----
 
   flushAll(): void {
-    for (let i = 0; i < CONTEXTS; i++) if (this.flags[i] !== -1) this.flush(i);
+    for (let i = 0; i < this.made; i++) this.flush(i);
   }
 
   /** Drops what an ASID has cached, except global pages. */
   fenceAsid(asid: number): void {
     this.forgetPages();
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       if (this.asids[i] !== asid) continue;
       this.onForget(i);
       if (this.hasGlobal[i] === 0) this.flush(i);
@@ -181,7 +183,7 @@ export class Tlb {
   fenceVa(vaLo: number, vaHi: number, asid: number): void {
     this.forgetPages();
     const { asids } = this, va = vaHi * 4294967296 + (vaLo >>> 0);
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       if (asid >= 0 ? asids[i] !== asid : asids[i] === NOT_TRANSLATED) continue;
       const level = this.superLevel(i, va);
       this.onFence(i, va, level);
@@ -194,7 +196,7 @@ export class Tlb {
   dropWrites(page: number): void {
     this.forgetPages();
     const { words } = this;
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       const bank = this.bankOf(i), slots = this.dataFilled[i]!;
       for (let n = this.dataCount[i]! - 1; n >= 0; n--) {
         const at = (bank + slots[n]! * DATA_ENTRY) >> 2;
@@ -206,7 +208,7 @@ export class Tlb {
   /** Every store misses until its page is filled again. */
   dropAllWrites(): void {
     this.forgetPages();
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       const bank = this.bankOf(i), slots = this.dataFilled[i]!;
       for (let n = this.dataCount[i]! - 1; n >= 0; n--) this.untag((bank + slots[n]! * DATA_ENTRY + TAG_WRITE) >> 2, slots[n]!);
     }
@@ -215,7 +217,7 @@ export class Tlb {
   /** Decoded instructions moved away from `records`: no fetch entry may lead there. */
   dropRecords(records: number): void {
     const { words } = this;
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       const bank = this.bankOf(i) + FETCH_IN_BANK, slots = this.fetchFilled[i]!;
       for (let n = this.fetchCount[i]! - 1; n >= 0; n--) {
         const at = (bank + slots[n]! * FETCH_ENTRY) >> 2;
@@ -229,7 +231,7 @@ export class Tlb {
   /** Everything cached. `frameOf` turns a record base into a physical page. */
   entries(frameOf: (records: number) => number): TlbEntry[] {
     const { words } = this, found: TlbEntry[] = [];
-    for (let i = 0; i < CONTEXTS; i++) {
+    for (let i = 0; i < this.made; i++) {
       const common = { asid: this.asidOf(i), priv: this.flags[i]! & 3 };
       for (let n = 0; n < this.dataCount[i]!; n++) {
         const at = (this.bankOf(i) + this.dataFilled[i]![n]! * DATA_ENTRY) >> 2;
@@ -301,10 +303,10 @@ export class Tlb {
     this.superpages[context]!.clear();
   }
 
-  /** Empties a bank of unknown content. */
+  /** Makes a bank that has not been used an empty one. */
   private clearBank(context: number): void {
     const { words } = this, bank = this.bankOf(context) >> 2;
-    for (let at = bank; at < bank + BANK_STRIDE / 4; at++) words[at] = NO_TAG;
+    words.fill(NO_TAG, bank, bank + BANK_STRIDE / 4);
     for (let n = 0; n < DATA_ENTRIES; n++) {
       const at = bank + (n * DATA_ENTRY) / 4;
       this.untag(at, n);
@@ -359,8 +361,8 @@ export class Tlb {
 
 const PAGE_SIZES = [0x1000, 0x200000, 0x40000000, 0x8000000000], LEVELS_MAX = PAGE_SIZES.length;
 
-/** A number for the page of a level that an address lies in. */
-const superKey = (va: number, level: number): number => level * 2 ** 40 + Math.floor(va / PAGE_SIZES[level]!);
+/** A number for the page of a level that an address lies in: 27 bits of a superpage's number and the level, so that it is a small integer. */
+const superKey = (va: number, level: number): number => (Math.floor(va / PAGE_SIZES[level]!) << 2) | level;
 
 /** Whether two addresses lie in one page of a level. */
 export function samePage(a: number, b: number, level: number): boolean {

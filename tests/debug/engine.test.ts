@@ -1,7 +1,6 @@
 // ddb about the translator, the profile, and what the emulator takes of the host's memory.
 import { Ddb } from "../../tools/ddb/commands.ts";
-import { machineMemory } from "../../tools/ddb/engine.ts";
-import { memoryFigures, OverheadPeak } from "../../tools/host/memory.ts";
+import { machineMemory, memoryFigures, OverheadPeak } from "../../tools/host/memory.ts";
 import { newMemory } from "../../emu/hart/hart.ts";
 import { RAM_OFFSET } from "../../emu/hart/layout.ts";
 import { MemoryBackend, OverlayBackend } from "../../emu/dev/backend.ts";

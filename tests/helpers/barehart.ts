@@ -3,7 +3,7 @@
 import { CAUSE_ECALL_U, CAUSE_FETCH_PAGE, CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE, KIND_AMO, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_RETRY, SLOW_TRAP, SYS_NEXT, SYS_TRAP } from "../../emu/hart/cold.ts";
 import { GO_ON, Hart, newMemory, type Privileged, STOP_TRAP } from "../../emu/hart/hart.ts";
 import {
-  CODE_BASE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE, HOST_PAGE,
+  BANK_STRIDE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE, HOST_PAGE,
   NO_TAG, noTag, RAM_OFFSET, RAM_PA, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE, TLB_BASE,
 } from "../../emu/hart/layout.ts";
 
@@ -19,16 +19,18 @@ export class BareHart implements Privileged {
   fetchMisses = 0;
   /** Called by csrr x0-like instructions, to look at the hart in the middle of a run. */
   onSystem: () => void = () => {};
+  private readonly ramBytes: number;
   private readonly words: Int32Array;
   private readonly bytes: Uint8Array;
 
-  constructor() {
-    const memory = newMemory(RAM_BYTES);
+  constructor(ramBytes = RAM_BYTES) {
+    const memory = newMemory(ramBytes);
+    this.ramBytes = ramBytes;
     this.words = new Int32Array(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    this.ram = new Uint8Array(memory.buffer, RAM_OFFSET, RAM_BYTES);
-    this.view = new DataView(memory.buffer, RAM_OFFSET, RAM_BYTES);
-    this.hart = new Hart(memory, RAM_BYTES);
+    this.ram = new Uint8Array(memory.buffer, RAM_OFFSET, ramBytes);
+    this.view = new DataView(memory.buffer, RAM_OFFSET, ramBytes);
+    this.hart = new Hart(memory, ramBytes);
     this.hart.setField(DATA_BANK, TLB_BASE);
     this.hart.setField(FETCH_BANK, TLB_BASE + FETCH_IN_BANK);
     this.hart.code.onCodePage = () => this.flush();
@@ -38,8 +40,9 @@ export class BareHart implements Privileged {
     this.hart.float.fs = 1;
   }
 
+  /** Empties the one bank that is used. */
   flush(): void {
-    this.words.fill(NO_TAG, TLB_BASE / 4, CODE_BASE / 4);
+    this.words.fill(NO_TAG, TLB_BASE / 4, (TLB_BASE + BANK_STRIDE) / 4);
     for (let n = 0; n < DATA_ENTRIES; n++) {
       for (const tag of [TAG_READ, TAG_WRITE]) {
         const at = (TLB_BASE + n * DATA_ENTRY + tag) / 4;
@@ -74,7 +77,7 @@ export class BareHart implements Privileged {
   /** Host offset of a page by its address, or -1. */
   private page(va: number): number {
     const vpn = Math.floor(va / 4096), known = this.pages.get(vpn), page = known ?? vpn - RAM_PA / 4096;
-    return page >= 0 && page < RAM_BYTES / 4096 ? RAM_OFFSET + page * 4096 : -1;
+    return page >= 0 && page < this.ramBytes / 4096 ? RAM_OFFSET + page * 4096 : -1;
   }
 
   private signed(offset: number): number {

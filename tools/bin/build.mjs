@@ -1,8 +1,9 @@
 // Bundles the tools and every test with esbuild. Plain JavaScript, because it runs before anything is built.
 import { build } from "esbuild";
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { STAMP } from "./stale.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
@@ -23,9 +24,10 @@ export function filesBelow(dir, suffix) {
 
 /** Builds the command line tools into build/tools. */
 export async function buildTools() {
-  const outdir = "build/tools";
+  const outdir = "build/tools", startedMs = Date.now();
   const result = await build({ ...common, entryPoints: filesBelow("tools", ".main.ts"), outdir, outbase: "tools", outExtension: { ".js": ".mjs" }, splitting: true, metafile: true });
-  dropOldPieces(outdir, new Set(Object.keys(result.metafile.outputs)));
+  dropOldPieces(outdir, new Set([...Object.keys(result.metafile.outputs), STAMP]));
+  writeFileSync(join(root, STAMP), JSON.stringify({ startedMs, sources: Object.keys(result.metafile.inputs) }));
   return result;
 }
 

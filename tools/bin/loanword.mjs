@@ -1,25 +1,18 @@
 #!/usr/bin/env node
 // The `loanword` command: sets up and builds what is missing, then hands over to the built program. Plain JavaScript,
 // because it runs before anything is built.
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { installPackages, root } from "./setup.mjs";
+import { isStale } from "./stale.mjs";
 
 const built = join(root, "build", "tools", "cli.main.mjs");
-
-/** Whether a source is newer than the built program. */
-function isStale() {
-  if (!existsSync(built)) return true;
-  const builtMs = statSync(built).mtimeMs;
-  return ["emu", "kernel", "tools"].some((dir) => existsSync(join(root, dir)) &&
-    readdirSync(join(root, dir), { recursive: true }).some((f) => f.endsWith(".ts") && statSync(join(root, dir, f)).mtimeMs > builtMs));
-}
 
 /** Runs the command line program with these arguments, after whatever set-up it needs. */
 export async function loanword(argv) {
   installPackages();
-  if (isStale()) {
+  if (!existsSync(built) || isStale(root)) {
     console.error("building loanword (once)");
     const { buildTools } = await import("./build.mjs");
     await buildTools();

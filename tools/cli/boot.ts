@@ -5,6 +5,8 @@ import { ElfError, parseElf, PT_INTERP } from "../../emu/elf.ts";
 import { Machine } from "../../emu/machine.ts";
 import { type Trace, TRACE_KINDS } from "../../kernel/kern/kern.ts";
 import { type CpioEntry, packCpio, S_IFREG } from "../cpio.ts";
+import { Ddb } from "../ddb/commands.ts";
+import { DdbConsole } from "../ddb/console.ts";
 import { entriesOf } from "../host/folder.ts";
 import { printError } from "../host/stdio.ts";
 import { fileError, readInput } from "./files.ts";
@@ -31,7 +33,7 @@ export function runVerb(line: CommandLine): Promise<number> {
   try {
     const elf = parseElf(bytes), interpreter = elf.segments.find((s) => s.type === PT_INTERP);
     if (interpreter !== undefined && list(line, "dir").length === 0) {
-      const name = new TextDecoder().decode(interpreter.bytes).replace(/\0.*$/s, "");
+      const name = new TextDecoder().decode(bytes.subarray(interpreter.offset, interpreter.offset + interpreter.fileBytes)).replace(/\0.*$/s, "");
       throw new UsageError(`program ${path}: is dynamically linked and needs ${name}; link it with -static, or bring its libraries, such as --dir /usr/riscv64-linux-gnu/lib:/lib`);
     }
   } catch (e) {
@@ -89,7 +91,8 @@ async function start(line: CommandLine, init: readonly string[] | null, files: r
     ...(session.ports === null ? {} : { ports: session.ports }), ...(initrd === null ? {} : { initrd }),
   });
   const kernel = startKernel(machine, { init: first, trace: traceOf(kinds), readOnlyDirs: list(line, "dir").map((value) => `/${guestFolder(value).guest}`) });
-  const status = await session.run(kernel, machine, line, { clock, kernel });
+  const ddb = new Ddb(kernel);
+  const status = await session.run(kernel, machine, line, { clock, debug: { kernel, ddb, console: (actions) => new DdbConsole(kernel, actions, ddb) } });
   disk.flush();
   return status;
 }

@@ -1,6 +1,7 @@
 // Files named on the command line: read or opened, or a line that says which one is unusable and what to do about it.
 import { readFileSync, statSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { type ByteSource, sourceOf } from "../../emu/bytesource.ts";
 import { MemoryBackend, OverlayBackend } from "../../emu/dev/backend.ts";
 import type { BlockBackend } from "../../emu/dev/device.ts";
 import { FileBackend } from "../host/filebackend.ts";
@@ -27,6 +28,31 @@ export function readInput(what: string, path: string): Uint8Array {
   } catch (e) {
     throw fileError(what, path, e);
   }
+}
+
+/**
+ * A file that is read in parts when they are wanted, and stays open for that. What is no regular file is read at once, and so is what
+ * does not know its size, as in /proc.
+ *
+ * => throws UsageError, and so does its `read`
+ */
+export function openInput(what: string, path: string): ByteSource {
+  let file: FileBackend;
+  try {
+    const info = statSync(path);
+    if (!info.isFile() || info.size === 0) return sourceOf(readInput(what, path));
+    file = new FileBackend(path, { writable: false });
+  } catch (e) {
+    throw e instanceof UsageError ? e : fileError(what, path, e);
+  }
+  const read = (offset: number, into: Uint8Array): void => {
+    try {
+      file.read(offset, into);
+    } catch (e) {
+      throw fileError(what, path, e);
+    }
+  };
+  return { sizeBytes: file.sizeBytes, read };
 }
 
 const SECTOR = 512;

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { ElfError } from "../../emu/elf.ts";
 import { BoardError, Machine, VIRTIO_SLOTS } from "../../emu/machine.ts";
-import { fileError, openDisk, readInput } from "./files.ts";
+import { fileError, openDisk, openInput } from "./files.ts";
 import { type CommandLine, flag, list, text, UsageError } from "./options.ts";
 import { clockMode, commonConfig, epoch, Session } from "./session.ts";
 
@@ -29,11 +29,11 @@ export async function machineVerb(line: CommandLine): Promise<number> {
     throw new UsageError("machine needs --kernel F (or --bios F); see `loanword machine --help`");
   }
   const common = commonConfig(line), clock = clockMode(line, "host");
-  const image = (what: string, path: string | undefined) => (path === undefined ? null : { name: `${what} ${path}`, bytes: readInput(what, path) });
+  const image = (what: string, path: string | undefined) => (path === undefined ? null : { name: `${what} ${path}`, bytes: openInput(what, path) });
   const kernel = image("kernel", kernelPath), bios = image("bios", biosPath), initrd = image("initrd", initrdPath);
   const drives = list(line, "drive").map((path) => openDisk(path, { writable: flag(line, "rw") }));
-  if (initrd !== null && initrd.bytes.length > common.ramBytes / 2)
-    throw new UsageError(`initrd ${initrdPath}: ${initrd.bytes.length} bytes do not fit; give more --mem`);
+  if (initrd !== null && initrd.bytes.sizeBytes > common.ramBytes / 2)
+    throw new UsageError(`initrd ${initrdPath}: ${initrd.bytes.sizeBytes} bytes do not fit; give more --mem`);
   if (drives.length > DRIVES_MAX) throw new UsageError(`--drive was given ${drives.length} times; the board has room for ${DRIVES_MAX} disks`);
   const session = new Session("console");
   let machine: Machine;

@@ -5,10 +5,9 @@ import { DEFAULT_EPOCH_SECONDS } from "../../emu/dev/rtc.ts";
 import { EXIT_PIPE, HostStream, type Input, NoInput, printError, standardInput } from "../host/stdio.ts";
 import { type ClockMode, Pacer, type Runnable } from "../host/pace.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { Ddb } from "../ddb/commands.ts";
-import { DdbConsole } from "../ddb/console.ts";
-import { machineMemory } from "../ddb/engine.ts";
-import { OverheadPeak } from "../host/memory.ts";
+import type { Ddb } from "../ddb/commands.ts";
+import type { ConsoleActions, DdbConsole } from "../ddb/console.ts";
+import { machineMemory, OverheadPeak } from "../host/memory.ts";
 import { choice, type CommandLine, flag, memoryBytes, seed, text, UsageError } from "./options.ts";
 
 /** Our kernel stopped at a bug of its own. */
@@ -54,6 +53,14 @@ export interface SessionMachine {
   readonly halted: { code: number } | null;
 }
 
+/** A kernel of ours, and its debugger. The caller brings both, so that a bare machine starts without loading their code. */
+export interface Debugged {
+  readonly kernel: Kernel;
+  readonly ddb: Ddb;
+  /** Makes the debugger's prompt. */
+  console(actions: ConsoleActions): DdbConsole;
+}
+
 export class Session {
   /** The serial port's stream: the terminal, or kernel messages on standard error. */
   readonly console: HostStream;
@@ -63,7 +70,6 @@ export class Session {
   private pacer: Pacer | null = null;
   private leaving = false;
   private debugger: DdbConsole | null = null;
-  private ddb: Ddb | null = null;
   private debugging = false;
 
   /** `streams`: "console" puts everything on the serial port; "ports" uses ports for what is not a terminal. */
@@ -91,13 +97,12 @@ export class Session {
     this.pacer?.wake();
   }
 
-  private attachDebugger(kernel: Kernel): void {
-    this.ddb = new Ddb(kernel);
-    this.debugger = new DdbConsole(kernel, {
+  private attachDebugger(debug: Debugged): void {
+    this.debugger = debug.console({
       write: (text) => this.console.write(new TextEncoder().encode(text)),
       resume: () => this.toggleDebugger(),
       quit: () => this.leave(),
-    }, this.ddb);
+    });
   }
 
   /** The guest's console is as large as our terminal, now and whenever that changes: programs get SIGWINCH. => what ends this */
@@ -115,8 +120,8 @@ export class Session {
   }
 
   /** A bug of our kernel stopped it: with a terminal the debugger opens, else everything of use is printed. */
-  private async panicked(kernel: Kernel): Promise<void> {
-    if (process.stdin.isTTY !== true || this.ports !== null) return printError((this.ddb ?? new Ddb(kernel)).panicReport());
+  private async panicked({ kernel, ddb }: Debugged): Promise<void> {
+    if (process.stdin.isTTY !== true || this.ports !== null) return printError(ddb.panicReport());
     printError(`\r\npanic: ${kernel.panicked?.message}\r\n`);
     this.toggleDebugger("the kernel stopped at a bug of its own");
     await new Promise<void>((done) => {
@@ -129,23 +134,15 @@ export class Session {
   }
 
   /** Runs to the end. => the exit status */
-  async run(target: Runnable, machine: SessionMachine, line: CommandLine, options: { clock: ClockMode; kernel?: Kernel }): Promise<number> {
-    const { kernel } = options;
-    if (kernel !== undefined) this.attachDebugger(kernel);
-    const endWindow = kernel === undefined ? () => {} : this.followWindow(kernel);
+  async run(target: Runnable, machine: SessionMachine, line: CommandLine, options: { clock: ClockMode; debug?: Debugged }): Promise<number> {
+    const { debug } = options;
+    if (debug !== undefined) this.attachDebugger(debug);
+    const endWindow = debug === undefined ? () => {} : this.followWindow(debug.kernel);
     const stream = this.ports?.[0] ?? this.console, all = [this.console, ...(this.ports ?? [])];
     const isClosed = (): boolean => all.some((s) => s.closed);
-    const ddb = this.ddb, engine = machine.hart.engine;
+    const { engine } = machine.hart;
     if (engine !== null) engine.hostMs = () => performance.now();
-    // The end of a slice is a fair moment to look where the guest is.
-    const sampled: Runnable = kernel === undefined || ddb === null ? target : {
-      run: (maxInsns, skipLimitNs) => {
-        const why = kernel.run(maxInsns, skipLimitNs);
-        if (why === "budget") ddb.profile.sample();
-        return why;
-      },
-      nextEventNs: () => kernel.nextEventNs(),
-    };
+    const sampled = debug === undefined ? target : profiled(debug);
     const pacer = new Pacer(sampled, { machine, clock: options.clock, stopped: () => this.leaving || isClosed(), paused: () => this.debugging });
     this.pacer = pacer;
     this.input.onReadable = () => {
@@ -160,8 +157,8 @@ export class Session {
     this.input.start();
     try {
       const how = await pacer.run();
-      if (kernel !== undefined && kernel.panicked !== null) {
-        await this.panicked(kernel);
+      if (debug !== undefined && debug.kernel.panicked !== null) {
+        await this.panicked(debug);
         return EXIT_PANIC;
       }
       const failed = all.find((s) => s.error !== null)?.error ?? null;
@@ -181,3 +178,13 @@ export class Session {
     }
   }
 }
+
+/** The kernel, with a look at where the guest is at the end of each slice, which is a fair moment for it. */
+const profiled = ({ kernel, ddb }: Debugged): Runnable => ({
+  run: (maxInsns, skipLimitNs) => {
+    const why = kernel.run(maxInsns, skipLimitNs);
+    if (why === "budget") ddb.profile.sample();
+    return why;
+  },
+  nextEventNs: () => kernel.nextEventNs(),
+});

@@ -1,7 +1,6 @@
 // ddb's command about the translator: what is translated, how much of the guest's time it covers, and what it takes.
-import { RAM_OFFSET } from "../../emu/hart/layout.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { type MachineMemory, memoryFigures } from "../host/memory.ts";
+import { machineMemory, memoryFigures } from "../host/memory.ts";
 import { columns, type Command, type Context, plural } from "./format.ts";
 
 const HOTTEST = 12, MIB = 1 << 20;
@@ -9,11 +8,6 @@ const HOTTEST = 12, MIB = 1 << 20;
 const percent = (part: number, whole: number): string => (whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)} %`);
 const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
 const mib = (bytes: number | null): string => (bytes === null ? "not known here" : `${(bytes / MIB).toFixed(1)} MiB`);
-
-/** Where the RAM of a machine lies. */
-export function machineMemory(machine: { readonly hart: { readonly memory: WebAssembly.Memory }; readonly ram: { readonly size: number } }): MachineMemory {
-  return { buffer: machine.hart.memory.buffer, ramOffset: RAM_OFFSET, ramBytes: machine.ram.size };
-}
 
 function translatorLines(kernel: Kernel): string[] {
   const { engine, code, instret, mmu } = kernel.machine.hart;

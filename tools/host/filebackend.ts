@@ -17,8 +17,8 @@ export class FileBackend implements BlockBackend {
   read(offset: number, into: Uint8Array): void {
     for (let done = 0; done < into.length; ) {
       const got = readSync(this.fd, into, done, into.length - done, offset + done);
-      // The file became shorter under us: the guest sees an I/O error.
-      if (got === 0) throw new Error(`the disk's file ends at byte ${offset + done}`);
+      // The file became shorter under us: of a disk the guest sees an I/O error.
+      if (got === 0) throw new Error(`the file now ends at byte ${offset + done}`);
       done += got;
     }
   }

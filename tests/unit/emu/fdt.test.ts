@@ -62,7 +62,7 @@ function elf(change: (v: DataView, bytes: Uint8Array) => void = () => {}): Uint8
 test("a good file gives segments by physical and signed virtual address", () => {
   const file = parseElf(elf()), s = file.segments[0]!;
   assert.is(file.entry, -0x80000000);
-  assert.equal([s.va, s.pa, s.fileBytes, s.memBytes, s.bytes.length], [-0x80000000, 0x80200000, 128, 4096, 128]);
+  assert.equal([s.va, s.pa, s.offset, s.fileBytes, s.memBytes], [-0x80000000, 0x80200000, 128, 128, 4096]);
   assert.is(file.symbol("tohost"), null);
 });
 
