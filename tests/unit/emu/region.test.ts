@@ -60,9 +60,13 @@ test("every block of a region is reached from an entry, and has one place in the
 
 test("of two loops with the same head the shorter is a loop within the other", () => {
   // 0: ..., branch to 0; 1: ..., branch to 0; then out.
-  const view = new DataView(new ArrayBuffer(4096)), insns = [asm("addi", { rd: 3, rs1: 3, imm: 1 }), asm("bne", { rs1: 3, rs2: 4, imm: -4 }), asm("addi", { rd: 5, rs1: 5, imm: 1 }), asm("bne", { rs1: 5, rs2: 6, imm: -12 })];
+  const view = new DataView(new ArrayBuffer(4096)), count = (rd: number) => asm("addi", { rd, rs1: rd, imm: 1 });
+  const insns = [count(3), asm("bne", { rs1: 3, rs2: 4, imm: -4 }), count(5), asm("bne", { rs1: 5, rs2: 6, imm: -12 })];
   insns.forEach((insn, i) => view.setInt32(4 * i, insn, true));
-  const source = { codePage: (va: number) => (va === BASE ? 0 : -1), half: (_: number, offset: number) => view.getUint16(offset, true), hasRun: (_: number, o: number) => o < 16, targets: () => [], exitsOf: () => null };
+  const source = {
+    codePage: (va: number) => (va === BASE ? 0 : -1), half: (_: number, offset: number) => view.getUint16(offset, true),
+    hasRun: (_: number, offset: number) => offset < 16, targets: () => [], exitsOf: () => null,
+  };
   const [outer] = structureOf(discoverRegion(BASE, source)!), inner = outer!.parts[0]!;
   assert.equal([outer!.cut, outer!.parts.length, inner.cut, inner.parts.map((p) => p.block)], [0, 2, 0, [0]]);
 });
