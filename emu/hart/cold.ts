@@ -14,7 +14,8 @@ export const SYS_NEXT = 0, SYS_JUMP = 1, SYS_LEAVE = 2, SYS_TRAP = 3;
 
 export interface Cold {
   /**
-   * An access that the TLB does not answer: a miss, MMIO, across pages, or a store to a page with decoded code.
+   * An access that neither the TLB answers nor its refill (mmu/refill.ts): a page fault, A or D to set, MMIO, across pages, or a store to a
+   * page with decoded code.
    *
    * => va in SCRATCH_VA; the value of a store in SCRATCH_VALUE
    * => SLOW_RETRY, SLOW_AT with the host offset of the bytes (SCRATCH_VALUE's own after a load that was done here),

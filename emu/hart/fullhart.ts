@@ -16,6 +16,7 @@ import type { Tuning } from "../jit/tuning.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { Tlb } from "../mmu/tlb.ts";
 import { Walker } from "../mmu/walk.ts";
+import { WalkCache } from "../mmu/walkcache.ts";
 import type { Timebase } from "../time/timebase.ts";
 
 const RAM_PFN = 0x80000;
@@ -46,10 +47,12 @@ export class FullHart extends Hart {
     const stimecmp = timebase.comparator((level) => this.setInterruptLine(IRQ_STI, level));
     const counters = new Counters(this, timebase, stimecmp);
     const csrs = new Csrs(this.float, interrupts, pmp, counters, { hartId: this.id, asidBits: config.asidBits, svadu: config.ad === "svadu" });
-    const walker = new Walker(bus.ram, pmp, config.tlb === "normal"), tlb = new Tlb(buffer, this.id, config.tlb === "tiny");
+    // What tests and the checker want to see each time, refill would do unseen.
+    const cache = new WalkCache(buffer, this.id, bus.ram.size, config.tlb === "normal" && config.engine !== "check");
+    const walker = new Walker(bus.ram, pmp, config.tlb === "normal" ? cache : null), tlb = new Tlb(buffer, this.id, config.tlb === "tiny");
     walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
     const hartBlock = HART_BASE + this.id * HART_STRIDE;
-    this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, tlb, code: this.code, hostile: config.tlb === "hostile" });
+    this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, cache, tlb, code: this.code, hostile: config.tlb === "hostile" });
     const { mmu } = this;
     const engine = config.engine === "interp" ? null : this.makeEngine(config.engine === "check", config.tuning);
     if (engine !== null) {

@@ -27,7 +27,12 @@ import {
 import { FastHandler } from "./fasthandler.ts";
 import { CORE_PARAMS, CORE_RESULTS, floatFunction, goFunction, missFunction, runFunction, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
 import { emitCount, type Locals } from "./handler.ts";
-import { CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_VA } from "./layout.ts";
+import {
+  CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HART_BASE, HART_STRIDE, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_AT,
+  SCRATCH_VA,
+} from "./layout.ts";
+import { PLACE_PARAMS, PLACE_RESULTS, placeFunction } from "../mmu/refill.ts";
+import { SLOW_AT } from "./cold.ts";
 import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ENTER, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
 import { LocalPool } from "./wasmbuilder.ts";
 
@@ -37,10 +42,16 @@ type Kind = "fast" | "exact";
 const LEFT_ARG = 0, STOP_ARG = 1;
 const RECORD2 = 16, RECORD4 = 32;
 
-/** The slow access as a function, so that each handler has only a call. */
-function slowFunction(hart: number): Emitter {
-  const e = new Emitter(6);
-  e.i32(0).get(1).mem("i64.store", hart + SCRATCH_VA).i32(0).get(2).mem("i32.store", hart + IP).i32(0).get(3).mem("i32.store", hart + LEFT);
+/**
+ * The slow access as a function, so that each handler has only a call: kind, address, then what TypeScript wants to find.
+ *
+ * => place: the function of mmu/refill.ts, which is asked first
+ */
+function slowFunction(hart: number, place: number): Emitter {
+  const e = new Emitter(6), at = e.local(I32);
+  e.i32(0).get(3).mem("i32.store", hart + LEFT);
+  e.get(1).get(0).call(place).tee(at).if().i32(0).get(at).mem("i32.store", hart + SCRATCH_AT).i32(SLOW_AT).op("return").op("end");
+  e.i32(0).get(1).mem("i64.store", hart + SCRATCH_VA).i32(0).get(2).mem("i32.store", hart + IP);
   e.i32(0).get(4).get(2).get(5).op("i32.sub").i32(3).op("i32.shr_s").op("i64.extend_i32_s").op("i64.add").mem("i64.store", hart + PC);
   e.get(0).call(FN_DATA_MISS);
   return e;
@@ -156,8 +167,9 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
     m.importFunction("verify", [I32], [I32]);
     m.importFunction("regionFloat", [I32, I32], [I32]);
   }
-  const slow = m.nextFunction, fast = slow + 1, exact = slow + 2;
-  m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart));
+  const place = m.nextFunction, slow = place + 1, fast = place + 2, exact = place + 3;
+  m.addFunction(PLACE_PARAMS, PLACE_RESULTS, placeFunction(hart, (hart - HART_BASE) / HART_STRIDE));
+  m.addFunction([I32, I64, I32, I32, I64, I32], [I32], slowFunction(hart, place));
   m.addFunction([I32], [I32], kindFunction(hart, "fast", slow, options));
   m.addFunction([I32, I32], [I32], kindFunction(hart, "exact", slow, options), "exact");
   if (!jit) m.addFunction([I32], [I32], alternateFunction(hart, fast, exact), "run");
@@ -166,7 +178,7 @@ export function interpreterModule(hart: number, memoryPages: number, options: In
     m.addFunction([I32], [I32], runFunction(hart, { fast, exact, hot: FN_HOT, verify: FN_VERIFY, type }), "run");
     const add = (body: Emitter, name: string) => m.addFunction(CORE_PARAMS, CORE_RESULTS, body, name);
     add(goFunction(hart, type), "go");
-    add(missFunction(hart, FN_REGION_MISS), "miss");
+    add(missFunction(hart, place, FN_REGION_MISS), "miss");
     add(stopFunction(hart), "stop");
     add(floatFunction(FN_REGION_FLOAT), "float");
   }

@@ -7,6 +7,8 @@
 //   PROFILE    jump counts            a u16 for each record: how often it was jumped to
 //   ENTRY_OF   entries                a u16 for each record: the cell of the translated code that begins there
 //   CELLS      entry cells            ENTRY_CELLS of CELL bytes
+//   REFILL     the TLB's refill       REFILL_STRIDE per hart: what mmu/refill.ts and TypeScript share
+//   PAGE_MARKS marks of RAM pages     a byte for each: what refill may grant of it
 //   RAM_OFFSET guest RAM              64 KiB aligned; offset = pa - RAM_PA + RAM_OFFSET
 //
 // A hart's block
@@ -59,8 +61,11 @@ export const NO_PAGE = 1;
 /** i64 instructions that retired in translated code. */
 export const TRANSLATED = 672;
 
-/** Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 host offset of the page. */
-export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, HOST_PAGE = 16;
+/**
+ * Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 host offset of the page; i32 low word of the PTE, i32 1 when the slot
+ * is listed as filled, i32 level of the leaf.
+ */
+export const DATA_ENTRIES = 4096, DATA_ENTRY = 32, TAG_READ = 0, TAG_WRITE = 8, HOST_PAGE = 16, ENTRY_PTE = 20, ENTRY_LISTED = 24, ENTRY_LEVEL = 28;
 /** Fetch TLB: 512 entries of 16 bytes: i64 tag, i32 base of the page's records. */
 export const FETCH_ENTRIES = 512, FETCH_ENTRY = 16, FETCH_RECORDS = 8;
 /** A tag that equals no address of a page. */
@@ -101,7 +106,29 @@ export const PROFILE_BIAS = PROFILE - CODE_BASE / 8, ENTRY_OF_BIAS = ENTRY_OF - 
  */
 export const ENTRY_CELLS = 16384, CELL = 32, CELL_STAMP = 0, CELL_SLOT = 4, CELL_NEED = 8, CELL_OP = 12, CELL_PC = 16, CELL_ENTRY = 24;
 export const CELLS = (ENTRY_OF + RECORD_WORDS + 63) & ~63;
-export const RAM_OFFSET = (CELLS + ENTRY_CELLS * CELL + 65535) & ~65535;
+
+/**
+ * The refill of a hart's data TLB. First the context that it fills for, set with DATA_BANK:
+ *
+ *   +0 i32 how far an address is shifted for its index into the root table; 0: every miss is TypeScript's    +4 i32 RAM page of the root
+ *   +8 i32 the context    +12 i32 the age of tables that are kept
+ *   +16 i32 mask and +20 i32 value that a PTE must have under it for a load; +24, +28 the same for a store
+ *   +32 i64 entries filled    +40 i64 of these, those that were walked from a kept table
+ */
+export const REFILL_SHIFT = 0, REFILL_ROOT = 4, REFILL_CONTEXT = 8, REFILL_AGE = 12, REFILL_LOADS = 16, REFILL_STORES = 24, REFILL_FILLS = 32, REFILL_SHORT = 40;
+/** Tables of 4 KiB leaves that are kept, by bits 21 to 26 of the address: i32 bits 21 to 52 of it, i32 age, i32 RAM page of the table. */
+export const KEPT_TABLES = 64, KEPT_TABLE = 16, KEPT_AGE = 4, KEPT_PAGE = 8, REFILL_KEPT = 64;
+/** By context: superpages that the TLB knows it has fragments of, by the low bits of their number: i64 number << 6 | shift, 0 none. */
+export const KNOWN_SUPERS = 256, REFILL_SUPERS = REFILL_KEPT + KEPT_TABLES * KEPT_TABLE;
+/** By context: the slots of the data TLB that were filled (u16, in order), how many (i32), and whether one is global (u8, not 0). */
+export const REFILL_FILLED = REFILL_SUPERS + CONTEXTS * KNOWN_SUPERS * 8, REFILL_COUNTS = REFILL_FILLED + CONTEXTS * DATA_ENTRIES * 2,
+  REFILL_GLOBAL = REFILL_COUNTS + CONTEXTS * 4;
+export const REFILL_STRIDE = (REFILL_GLOBAL + CONTEXTS + 63) & ~63;
+export const REFILL = (CELLS + ENTRY_CELLS * CELL + 63) & ~63;
+
+/** What refill may grant of a RAM page: PMP_R and PMP_W where S and U have it of all of the page, and nobody has to see stores. As many as memory can have pages. */
+export const PAGE_MARKS = REFILL + MAX_HARTS * REFILL_STRIDE, MARKS_MAX = 2 ** 20;
+export const RAM_OFFSET = (PAGE_MARKS + MARKS_MAX + 65535) & ~65535;
 
 /** Bytes of WebAssembly memory for a machine with `ramBytes` of RAM. */
 export function memoryBytes(ramBytes: number): number {

@@ -79,6 +79,17 @@ export class Pmp {
     return priv === PRIV_M ? PMP_RWX : 0;
   }
 
+  /** Writes what `page` answers for S and U: PMP_R and PMP_W of each page from an address on, 0 where entries divide it. */
+  pages(pa: number, rights: Uint8Array): void {
+    const place = (page: number) => Math.min(Math.max(page, 0), rights.length);
+    rights.fill(0);
+    for (let i = this.active - 1; i >= 0; i--) {
+      const from = (this.from[i]! - pa) / 4096, to = (this.to[i]! - pa) / 4096;
+      rights.fill(0, place(Math.floor(from)), place(Math.ceil(to)));
+      rights.fill(this.rights[i]! & (PMP_R | PMP_W), place(Math.ceil(from)), place(Math.floor(to)));
+    }
+  }
+
   /** Whether one access has all of `need` (PMP_R|W|X). */
   allows(pa: number, sizeBytes: number, need: number, priv: number): boolean {
     if (this.allOpen) return true;

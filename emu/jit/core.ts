@@ -7,12 +7,12 @@
 //   stop    leaves pc and the instructions left where TypeScript finds them
 //   run     the interpreter, and regions where it meets them
 import { RUN_BUDGET, RUN_COLD } from "../hart/exacthandler.ts";
-import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_SIZE, KIND_STORE } from "../hart/cold.ts";
 import {
-  CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, DATA_BANK, DATA_ENTRIES, DATA_ENTRY, ENTRY_OF_BIAS, EPOCH, FETCH_BANK,
-  FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HOST_PAGE, HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TAG_WRITE, TRANSLATED,
+  CELL, CELL_ENTRY, CELL_NEED, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, CODE_PAGE, ENTRY_OF_BIAS, EPOCH, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS,
+  HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TRANSLATED,
 } from "../hart/layout.ts";
 import { OP_ENTER } from "../hart/ops.ts";
+import { emitCrossing } from "../mmu/refill.ts";
 import { Emitter, I32, I64 } from "./wasm.ts";
 
 /**
@@ -59,19 +59,15 @@ function cellOf(e: Emitter, ip: number): Emitter {
   return e.get(ip).i32(3).op("i32.shr_u").mem("i32.load16_u", ENTRY_OF_BIAS).i32(CELL).op("i32.mul");
 }
 
-/** Looks once more, for an access that shared a check with others, and asks TypeScript then. */
-export function missFunction(hart: number, regionMiss: number): Emitter {
-  const e = new Emitter(4), entry = e.local(I32), inPage = e.local(I64), [ea, kind, left] = [0, 1, 3];
-  e.get(kind!).i32(KIND_SIZE).op("i32.and").if();
-  e.get(ea!).op("i32.wrap_i64").i32(7).op("i32.shr_u").i32((DATA_ENTRIES - 1) * DATA_ENTRY).op("i32.and").i32(0).mem("i32.load", hart + DATA_BANK).op("i32.add").set(entry);
-  e.get(ea!).get(entry).get(kind!).i32(KIND_STORE | KIND_AMO).op("i32.and").op("i32.eqz").i32(TAG_WRITE).op("i32.mul").op("i32.sub").mem("i64.load", TAG_WRITE);
-  e.op("i64.sub").tee(inPage).i32(4096).get(kind!).i32(KIND_SIZE).op("i32.and").op("i32.sub").op("i64.extend_i32_u").op("i64.le_u");
-  e.if().get(entry).mem("i32.load", HOST_PAGE).get(inPage).op("i32.wrap_i64").op("i32.add");
-  e.i32(0).get(left!).mem("i32.store", hart + LEFT).op("return").op("end");
-  // A group over the end of a page has no one answer: its accesses ask for themselves. A frame may lie so for as long as a loop runs.
-  e.op("else").get(ea!).op("i32.wrap_i64").i32(4095).op("i32.and").get(kind!).i32(GROUP_SIZE_SHIFT).op("i32.shr_u").op("i32.add").i32(4096).op("i32.gt_u");
-  e.if().i32(0).op("return").op("end").op("end");
-  e.i32(0).get(ea!).mem("i64.store", hart + SCRATCH_VA).i32(0).get(left!).mem("i32.store", hart + LEFT).get(kind!).call(regionMiss);
+/** => place: the function of mmu/refill.ts */
+export function missFunction(hart: number, place: number, regionMiss: number): Emitter {
+  const e = new Emitter(4), at = e.local(I32), [ea, kind, left] = [0, 1, 3];
+  e.get(ea!).get(kind!).call(place).tee(at).if().get(at).op("return").op("end");
+  e.i32(0).get(left!).mem("i32.store", hart + LEFT);
+  // Over the end of a page is the interpreter's. A group has no one answer there, and its accesses ask for themselves; a frame may lie so
+  // for as long as a loop runs.
+  emitCrossing(e).if().i32(0).op("return").op("end");
+  e.i32(0).get(ea!).mem("i64.store", hart + SCRATCH_VA).get(kind!).call(regionMiss);
   return e;
 }
 

@@ -1,8 +1,7 @@
-// Memory accesses that generated code cannot make itself: TLB misses, devices, accesses across pages, stores to pages
-// with decoded code, fetches from a new page.
+// Memory accesses that generated code cannot make itself: TLB misses that refill.ts leaves alone, devices, accesses across pages,
+// stores to pages with decoded code, fetches from a new page.
 //
-//   va --TLB--> hit, but misaligned or watched      -> go on at the host offset
-//      --walk-> page fault                          -> raise
+//   va --walk-> page fault                          -> raise
 //      --PMP--> access fault                        -> raise
 //      --bus--> RAM: fill the TLB; device: do it here
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE, CAUSE_LOAD_ACCESS, CAUSE_LOAD_PAGE, CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE } from "../hart/csrnum.ts";
@@ -17,8 +16,11 @@ import type { Tlb } from "./tlb.ts";
 import {
   ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE, PTE_A, PTE_D, PTE_R, PTE_W, PTE_X, WALK_ACCESS_FAULT, WALK_OK, WALK_PAGE_FAULT, type Walker,
 } from "./walk.ts";
+import { PAGES_ALL, PAGES_S, PAGES_U, type WalkCache } from "./walkcache.ts";
 
-const PRIV_M = 3;
+const PRIV_U = 0, PRIV_M = 3;
+/** Of setContext's flags. */
+const FLAG_SUM = 4;
 const RAM_PFN = 0x80000, PFN_LIMIT = 2 ** 44;
 /** Of ramPage: the bus has no memory there; the access has trapped. */
 const NO_RAM = -1, TRAPPED = -2;
@@ -34,6 +36,7 @@ export interface MmuParts {
   bus: Bus;
   pmp: Pmp;
   walker: Walker;
+  cache: WalkCache;
   tlb: Tlb;
   code: CodeCache;
   hostile: boolean;
@@ -41,6 +44,7 @@ export interface MmuParts {
 
 export class Mmu {
   readonly walker: Walker;
+  private readonly cache: WalkCache;
   readonly tlb: Tlb;
   /** Only in hostile mode. */
   readonly hostile: HostileMemory | null;
@@ -76,8 +80,8 @@ export class Mmu {
   /** Pages (host offsets) whose stores are watched, and who is told after one; for HTIF. */
   private watchedPage = -1;
   private onWatchedStore: (() => void) | null = null;
-  /** Misses that came here, by outcome; for the statistics. */
-  readonly stats = { fills: 0, fetchFills: 0, mmio: 0, crossings: 0, pageFaults: 0, accessFaults: 0 };
+  /** Misses that came here, by outcome. */
+  private readonly came = { fills: 0, fetchFills: 0, mmio: 0, crossings: 0, pageFaults: 0, accessFaults: 0 };
 
   constructor(parts: MmuParts) {
     this.words = new Int32Array(parts.buffer, 0, RAM_OFFSET / 4);
@@ -86,11 +90,12 @@ export class Mmu {
     this.bus = parts.bus;
     this.pmp = parts.pmp;
     this.walker = parts.walker;
+    this.cache = parts.cache;
     this.tlb = parts.tlb;
     this.code = parts.code;
     this.hostile = parts.hostile ? new HostileMemory() : null;
     this.ramPages = parts.bus.ram.size / 4096;
-    this.code.onCodePage = (ramPage) => this.tlb.dropWrites(RAM_OFFSET + ramPage * 4096);
+    this.code.onCodePage = (ramPage) => this.seeStores(RAM_OFFSET + ramPage * 4096);
     this.code.onEvict = (records) => this.tlb.dropRecords(records);
   }
 
@@ -102,7 +107,19 @@ export class Mmu {
   watch(page: number, onStore: () => void): void {
     this.watchedPage = page;
     this.onWatchedStore = onStore;
+    this.seeStores(page);
+  }
+
+  /** No store to a page (its host offset) goes by the TLB from now on. */
+  private seeStores(page: number): void {
+    this.cache.seeStores((page - RAM_OFFSET) >>> 12);
     this.tlb.dropWrites(page);
+  }
+
+  /** Misses by outcome, `refills` of the fills in WebAssembly; for the statistics. */
+  get stats() {
+    const refills = this.cache.fillCount;
+    return { ...this.came, fills: this.came.fills + refills, refills };
   }
 
   /**
@@ -123,10 +140,27 @@ export class Mmu {
     const bank = tlb.bankOf(this.dataContext);
     if (words[(block + DATA_BANK) >> 2] !== bank) tlb.forgetPages();
     words[(block + DATA_BANK) >> 2] = bank;
+    this.setRefill();
     this.onContext(this.fetchContext);
     const at = (block + FETCH_BANK) >> 2, before = words[at]!;
     words[at] = tlb.bankOf(this.fetchContext) + FETCH_IN_BANK;
     return words[at] !== before;
+  }
+
+  private setRefill(): void {
+    const { cache, dataPriv, walker } = this;
+    if (dataPriv === PRIV_M || walker.levels === 0) return cache.fillNothing();
+    if (cache.wantsMarks) this.markPages(cache.newMarks());
+    const pages = dataPriv === PRIV_U ? PAGES_U : (this.dataFlags & FLAG_SUM) !== 0 ? PAGES_ALL : PAGES_S;
+    cache.fillFor(this.dataContext, walker.levels, walker.rootPpn - RAM_PFN, pages);
+  }
+
+  /** Writes what refill may grant of each page of RAM. */
+  private markPages(marks: Uint8Array): void {
+    const { hasCode } = this.code;
+    this.pmp.pages(RAM_PFN * 4096, marks);
+    for (let page = hasCode.indexOf(1); page >= 0; page = hasCode.indexOf(1, page + 1)) marks[page]! &= ~PMP_W;
+    if (this.watchedPage >= 0) this.cache.seeStores((this.watchedPage - RAM_OFFSET) >>> 12);
   }
 
   // ---- fences ----
@@ -158,8 +192,6 @@ export class Mmu {
     const lo = words[(block + SCRATCH_VA) >> 2]!, hi = words[(block + SCRATCH_VA + 4) >> 2]!, offset = lo & 4095;
     const access = (kind & (KIND_STORE | KIND_AMO)) !== 0 ? ACCESS_STORE : ACCESS_LOAD;
     if (offset + size > 4096) return this.crossing(lo, hi, size, access);
-    const hit = this.tlb.lookup(this.dataContext, lo, hi, access === ACCESS_STORE ? TAG_WRITE : TAG_READ);
-    if (hit >= 0) return this.goOn(hit + offset);
     const outcome = this.locate(lo, hi, access);
     if (outcome !== WALK_OK) return this.refuse(outcome, access, lo, hi);
     if (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return this.device(lo, hi, offset, kind, access);
@@ -178,7 +210,7 @@ export class Mmu {
     const page = this.fetchPage(lo, hi, 2);
     if (page < 0) return SLOW_TRAP;
     this.tlb.fillFetch(this.fetchContext, lo, hi, this.code.recordsOf((page - RAM_OFFSET) >>> 12), this.pte, this.level);
-    this.stats.fetchFills++;
+    this.came.fetchFills++;
     return 0;
   }
 
@@ -194,13 +226,13 @@ export class Mmu {
     return page < 0 ? -1 : page + (next & 4095);
   }
 
-  /** Translated code missed the TLB at SCRATCH_VA. => host offset of the bytes, or 0: the interpreter has to do it */
+  /** Translated code missed the TLB at SCRATCH_VA, on one page. => host offset of the bytes, or 0: the interpreter has to do it */
   regionMiss(kind: number): number {
     // The bytes of a group of accesses count as one.
     const { words, block } = this, size = (kind & KIND_SIZE) || kind >> GROUP_SIZE_SHIFT;
     const lo = words[(block + SCRATCH_VA) >> 2]!, hi = words[(block + SCRATCH_VA + 4) >> 2]!, offset = lo & 4095;
     const access = (kind & (KIND_STORE | KIND_AMO)) !== 0 ? ACCESS_STORE : ACCESS_LOAD;
-    if (offset + size > 4096 || this.locate(lo, hi, access) !== WALK_OK) return 0;
+    if (this.locate(lo, hi, access) !== WALK_OK) return 0;
     if (this.ppn < RAM_PFN || this.ppn >= RAM_PFN + this.ramPages) return 0;
     const page = (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET;
     if (access === ACCESS_STORE && (page === this.watchedPage || this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 1)) return 0;
@@ -237,6 +269,8 @@ export class Mmu {
   /** PMP changed: nothing cached holds, and which pages are divided is found out anew. */
   protectionChanged(): void {
     this.flushAll();
+    this.cache.forgetMarks();
+    this.setRefill();
     if (this.guards) this.code.guarded.fill(0);
     this.guards = false;
   }
@@ -285,20 +319,21 @@ export class Mmu {
     const { dataPriv, pte, walker } = this, rights = this.pmp.page(this.ppn * 4096, dataPriv);
     if (rights === PMP_MIXED) return this.pmp.allows(this.ppn * 4096 + (lo & 4095), size, access, dataPriv);
     if ((rights & access) === 0) return false;
-    const bare = dataPriv === PRIV_M || walker.levels === 0;
+    const bare = dataPriv === PRIV_M || walker.levels === 0, seen = page === this.watchedPage || this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 1;
+    // Of a page whose code went to make room: it holds only data now.
+    if (!seen && dataPriv !== PRIV_M) this.cache.missStores((page - RAM_OFFSET) >>> 12, rights);
     const read = (rights & PMP_R) !== 0 && (bare || walker.permits(pte, ACCESS_LOAD, dataPriv));
-    const write = (rights & PMP_W) !== 0 && (pte & PTE_D) !== 0 && (bare || walker.permits(pte, ACCESS_STORE, dataPriv))
-      && page !== this.watchedPage && this.code.hasCode[(page - RAM_OFFSET) >>> 12] === 0;
+    const write = (rights & PMP_W) !== 0 && (pte & PTE_D) !== 0 && (bare || walker.permits(pte, ACCESS_STORE, dataPriv)) && !seen;
     if (write || access === ACCESS_STORE) this.onWritable(page);
     this.tlb.fillData(this.dataContext, lo, hi, page, read, write, pte, this.level);
-    this.stats.fills++;
+    this.came.fills++;
     return true;
   }
 
   /** A device register. Atomics do not reach devices. */
   private device(lo: number, hi: number, offset: number, kind: number, access: number): number {
     const { bus, words } = this, size = (kind & KIND_SIZE) as AccessSize, pa = this.ppn * 4096 + offset, value = (this.block + SCRATCH_VALUE) >> 2;
-    this.stats.mmio++;
+    this.came.mmio++;
     if ((kind & (KIND_AMO | KIND_LR)) !== 0 || !this.pmp.allows(pa, size, access, this.dataPriv)) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
     if (access === ACCESS_STORE) {
       bus.write(pa, size, words[value]!, words[value + 1]!);
@@ -318,7 +353,7 @@ export class Mmu {
    */
   private crossing(lo: number, hi: number, size: number, access: number): number {
     const { bytes } = this, inFirst = 4096 - (lo & 4095), nextLo = (lo + inFirst) | 0, nextHi = nextLo === 0 ? (hi + 1) | 0 : hi;
-    this.stats.crossings++;
+    this.came.crossings++;
     const isLoad = access === ACCESS_LOAD, first = this.ramPage(lo, hi, access, inFirst);
     if (first === TRAPPED) return SLOW_TRAP;
     if (first === NO_RAM && isLoad) return this.refuse(WALK_ACCESS_FAULT, access, lo, hi);
@@ -403,8 +438,8 @@ export class Mmu {
 
   private refuse(outcome: number, access: number, lo: number, hi: number): number {
     const pageFault = outcome === WALK_PAGE_FAULT;
-    if (pageFault) this.stats.pageFaults++;
-    else this.stats.accessFaults++;
+    if (pageFault) this.came.pageFaults++;
+    else this.came.accessFaults++;
     const cause = access === ACCESS_FETCH ? (pageFault ? CAUSE_FETCH_PAGE : CAUSE_FETCH_ACCESS)
       : access === ACCESS_STORE ? (pageFault ? CAUSE_STORE_PAGE : CAUSE_STORE_ACCESS) : pageFault ? CAUSE_LOAD_PAGE : CAUSE_LOAD_ACCESS;
     this.port.raise(cause, lo, hi);

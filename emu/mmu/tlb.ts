@@ -1,20 +1,22 @@
 // The TLB: what generated code looks up (layout.ts), and what TypeScript must know to fence it.
 //
-//   data entry    read tag | write tag | host offset of the page | pte at +20 | listed at +24 | level at +28
 //   fetch entry   tag | records | listed, G and level at +12
 //
 // A context is (satp, privilege, SUM, MXR) and owns a bank; 16 are live, the least recently used one goes first. Each
 // bank remembers which slots were filled, so that flushing costs what filling did. A superpage is cached as fragments
 // of 4 KiB; fencing any address inside drops them all. Only translations are cached, never their absence.
 //
+// Data entries are filled by TypeScript and by WebAssembly (refill.ts): what must be known of them lies where both see it.
+//
 // Modes: normal; tiny keeps 4 entries; hostile never forgets by itself (hostile.ts), to show each missing fence.
 import {
-  BANK_STRIDE, CONTEXTS, DATA_ENTRIES, DATA_ENTRY, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE, HART_STRIDE, HOST_PAGE, NO_PAGE, NO_TAG,
-  noTag, RAM_OFFSET, SLOT_ADDENDS, SLOT_PAGES, SLOTS_USED, TAG_READ, TAG_WRITE, TLB_BASE,
+  BANK_STRIDE, CONTEXTS, DATA_ENTRIES, DATA_ENTRY, ENTRY_LEVEL, ENTRY_LISTED, ENTRY_PTE, FETCH_ENTRIES, FETCH_ENTRY, FETCH_IN_BANK, FETCH_RECORDS, HART_BASE,
+  HART_STRIDE, HOST_PAGE, KNOWN_SUPERS, NO_PAGE, NO_TAG, noTag, RAM_OFFSET, REFILL, REFILL_COUNTS, REFILL_FILLED, REFILL_GLOBAL, REFILL_STRIDE, REFILL_SUPERS,
+  SLOT_ADDENDS, SLOT_PAGES, SLOTS_USED, TAG_READ, TAG_WRITE, TLB_BASE,
 } from "../hart/layout.ts";
 import { PTE_G } from "./walk.ts";
 
-const PTE = 20 / 4, LISTED = 24 / 4, LEVEL = 28 / 4, FETCH_META = 12 / 4;
+const PTE = ENTRY_PTE / 4, LISTED = ENTRY_LISTED / 4, LEVEL = ENTRY_LEVEL / 4, FETCH_META = 12 / 4;
 const META_LISTED = 1, META_GLOBAL = 2, META_LEVEL_SHIFT = 2;
 const TINY_ENTRIES = 4;
 const MODE_SHIFT = 28, ASID_SHIFT = 12, NOT_TRANSLATED = -2;
@@ -47,12 +49,14 @@ export class Tlb {
   /** ASID of a context that translates; NOT_TRANSLATED for the others. */
   private readonly asids = new Int32Array(CONTEXTS).fill(NOT_TRANSLATED);
   private readonly dataFilled: Uint16Array[] = [];
-  private readonly dataCount = new Int32Array(CONTEXTS);
+  private readonly dataCount: Int32Array;
   private readonly fetchFilled: Uint16Array[] = [];
   private readonly fetchCount = new Int32Array(CONTEXTS);
-  /** Superpages of which fragments were filled since the bank was last empty, by `superKey`; and whether a global entry was. */
+  /** Superpages of which fragments were filled since the bank was last empty, by `superKey`; refill fills those that it finds in `knownSupers`. */
   private readonly superpages: Set<number>[] = Array.from({ length: CONTEXTS }, () => new Set<number>());
-  private readonly hasGlobal = new Uint8Array(CONTEXTS);
+  private readonly knownSupers: Int32Array;
+  /** Whether a global entry was filled since then. */
+  private readonly hasGlobal: Uint8Array;
   private useCount = 0;
   /** Contexts that have been used; those behind are empty, and the memory of their banks is not there. */
   private made = 0;
@@ -71,8 +75,12 @@ export class Tlb {
     this.forgetPages();
     this.firstBank = TLB_BASE + hartId * CONTEXTS * BANK_STRIDE;
     this.tiny = tiny;
+    const refill = REFILL + hartId * REFILL_STRIDE;
+    this.dataCount = new Int32Array(buffer, refill + REFILL_COUNTS, CONTEXTS);
+    this.hasGlobal = new Uint8Array(buffer, refill + REFILL_GLOBAL, CONTEXTS);
+    this.knownSupers = new Int32Array(buffer, refill + REFILL_SUPERS, CONTEXTS * KNOWN_SUPERS * 2);
     for (let i = 0; i < CONTEXTS; i++) {
-      this.dataFilled.push(new Uint16Array(DATA_ENTRIES));
+      this.dataFilled.push(new Uint16Array(buffer, refill + REFILL_FILLED + i * DATA_ENTRIES * 2, DATA_ENTRIES));
       this.fetchFilled.push(new Uint16Array(FETCH_ENTRIES));
     }
   }
@@ -122,7 +130,7 @@ export class Tlb {
     words[at + HOST_PAGE / 4] = page;
     words[at + PTE] = pte;
     words[at + LEVEL] = level;
-    if (level > 0) this.superpages[context]!.add(superKey(vaHi * 4294967296 + (vaLo >>> 0), level));
+    if (level > 0) this.knowSuper(context, vaHi * 4294967296 + (vaLo >>> 0), level);
     if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
     if (this.tiny) this.remember(at);
   }
@@ -136,7 +144,7 @@ export class Tlb {
     words[at + 1] = vaHi;
     words[at + FETCH_RECORDS / 4] = records;
     words[at + FETCH_META] = META_LISTED | ((pte & PTE_G) !== 0 ? META_GLOBAL : 0) | (level << META_LEVEL_SHIFT);
-    if (level > 0) this.superpages[context]!.add(superKey(vaHi * 4294967296 + (vaLo >>> 0), level));
+    if (level > 0) this.knowSuper(context, vaHi * 4294967296 + (vaLo >>> 0), level);
     if ((pte & PTE_G) !== 0) this.hasGlobal[context] = 1;
     if (this.tiny) this.remember(-at);
   }
@@ -300,7 +308,17 @@ export class Tlb {
     }
     this.dataCount[context] = this.fetchCount[context] = 0;
     this.hasGlobal[context] = 0;
+    if (this.superpages[context]!.size === 0) return;
     this.superpages[context]!.clear();
+    this.knownSupers.fill(0, context * KNOWN_SUPERS * 2, (context + 1) * KNOWN_SUPERS * 2);
+  }
+
+  /** A context caches a fragment of the superpage of a level around an address. */
+  private knowSuper(context: number, va: number, level: number): void {
+    this.superpages[context]!.add(superKey(va, level));
+    const page = Math.floor(va / PAGE_SIZES[level]!), at = (context * KNOWN_SUPERS + (page & (KNOWN_SUPERS - 1))) * 2, key = page * 64 + 12 + 9 * level;
+    this.knownSupers[at] = key;
+    this.knownSupers[at + 1] = Math.floor(key / 4294967296);
   }
 
   /** Makes a bank that has not been used an empty one. */

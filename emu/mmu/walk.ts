@@ -5,9 +5,11 @@
 //
 // Addresses come as two 32-bit halves and page numbers are JS numbers (44 bits fit), so nothing here allocates. Results
 // are fields. The walker only reads page tables and sets A and D; of what it read it keeps only where the last tables of
-// 4 KiB leaves lie (the page-walk cache), until any fence or another satp. What else is cached is the TLB's matter.
+// 4 KiB leaves lie (walkcache.ts), until any fence or another satp. What else is cached is the TLB's matter. What most misses want
+// is walked in WebAssembly (refill.ts), which has to agree with this.
 import { RAM_BASE, type Ram } from "../bus/ram.ts";
 import { PMP_R, PMP_W, type Pmp } from "../hart/pmp.ts";
+import type { WalkCache } from "./walkcache.ts";
 
 export const PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A = 64, PTE_D = 128;
 
@@ -21,8 +23,6 @@ export const SATP_BARE = 0, SATP_SV39 = 8, SATP_SV48 = 9;
 const PRIV_U = 0, PRIV_S = 1;
 const PPN_HIGH = 0x3fffff, RAM_PFN = RAM_BASE / 4096;
 const PPN_SCALE = 0x400000;
-/** Tables kept; a power of two. */
-const KEPT = 64;
 
 export class Walker {
   /** RAM, and how many pages it has. */
@@ -49,23 +49,19 @@ export class Walker {
   /** Low word of the leaf as it is now in memory, A and D included. */
   pte = 0;
 
-  /** Walks done, those that began at a kept table, and A or D bits set; for the statistics. */
-  walks = 0;
-  shortWalks = 0;
+  /** Walks done here, those of them that began at a kept table, and A or D bits set. */
+  private walked = 0;
+  private walkedShort = 0;
   adUpdates = 0;
 
-  /** The page-walk cache: which 2 MiB (bits 21 to 52 of the address), and the frame of RAM with their table, -1 none. */
-  private readonly keptKey = new Int32Array(KEPT);
-  private readonly keptFrame = new Int32Array(KEPT).fill(-1);
-  private keepsAny = false;
-  private readonly keepsTables: boolean;
+  private readonly cache: WalkCache | null;
 
   /** Told of a store into a page table, which might be on a page with decoded code. */
   onPteStore: ((pa: number) => void) | null = null;
 
-  /** => keepsTables false: each walk begins at the root */
-  constructor(ram: Ram, pmp: Pmp, keepsTables = true) {
-    this.keepsTables = keepsTables;
+  /** => cache null: each walk begins at the root */
+  constructor(ram: Ram, pmp: Pmp, cache: WalkCache | null = null) {
+    this.cache = cache;
     this.words = ram.i32;
     this.ramPages = ram.size / 4096;
     this.pmp = pmp;
@@ -77,11 +73,13 @@ export class Walker {
     return above === 0 || above === -1;
   }
 
+  /** Walks done, in TypeScript or in WebAssembly, and those that began at a kept table; for the statistics. */
+  get walks(): number { return this.walked + (this.cache?.fillCount ?? 0); }
+  get shortWalks(): number { return this.walkedShort + (this.cache?.shortCount ?? 0); }
+
   /** Forgets where tables are: a fence of whatever kind, another satp, other PMP. */
   forgetTables(): void {
-    if (!this.keepsAny) return;
-    this.keptFrame.fill(-1);
-    this.keepsAny = false;
+    if (this.cache !== null) this.cache.forgetTables();
   }
 
   /** Sets the tables to walk. => levels: 3 Sv39, 4 Sv48, 0 no paging; satp whole, as it says when the tables are others */
@@ -101,7 +99,7 @@ export class Walker {
    * => WALK_OK with ppn, level, pte; or WALK_PAGE_FAULT or WALK_ACCESS_FAULT, the result fields undefined then
    */
   walk(lo: number, hi: number, access: number, priv: number): number {
-    this.walks++;
+    this.walked++;
     if (!this.canonical(hi)) return WALK_PAGE_FAULT;
     // One pass in nearly every case: only a table changed under the A/D update makes another.
     for (let tries = 0; tries < 64; tries++) {
@@ -113,10 +111,10 @@ export class Walker {
 
   /** One pass from the root. => as walk, or -1 when the leaf changed before its A or D could be set */
   private descend(lo: number, hi: number, access: number, priv: number): number {
-    const { pmp, words } = this, key = (lo >>> 21) | (hi << 11), slot = key & (KEPT - 1), kept = this.keptKey[slot] === key ? this.keptFrame[slot]! : -1;
+    const { cache, pmp, words } = this, region = (lo >>> 21) | (hi << 11), kept = cache === null ? -1 : cache.table(region);
     let table = this.rootPpn, level = this.levels - 1;
     if (kept >= 0) {
-      this.shortWalks++;
+      this.walkedShort++;
       table = kept + RAM_PFN;
       level = 0;
     }
@@ -124,7 +122,7 @@ export class Walker {
       const index = vpnAt(lo, hi, level), ptePa = table * 4096 + index * 8, frame = table - RAM_PFN;
       if (!(frame >= 0 && frame < this.ramPages)) return WALK_ACCESS_FAULT;
       if (!pmp.allows(ptePa, 8, PMP_R, PRIV_S)) return WALK_ACCESS_FAULT;
-      if (level === 0 && kept < 0 && this.keepsTables) this.keepTable(slot, key, frame);
+      if (level === 0 && kept < 0 && cache !== null) cache.keepTable(region, frame);
       const at = ((frame << 10) + index * 2) | 0, pteLo = words[at]!, pteHi = words[at + 1]!;
       if ((pteLo & PTE_V) === 0 || (pteHi >>> 22) !== 0) return WALK_PAGE_FAULT;
       const ppn = (pteHi & PPN_HIGH) * PPN_SCALE + (pteLo >>> 10);
@@ -155,12 +153,6 @@ export class Walker {
       return WALK_OK;
     }
     return WALK_PAGE_FAULT;
-  }
-
-  private keepTable(slot: number, key: number, frame: number): void {
-    this.keptKey[slot] = key;
-    this.keptFrame[slot] = frame;
-    this.keepsAny = true;
   }
 
   /** Whether a leaf's rights, and U against privilege, SUM and MXR, allow the access. A and D are not looked at. */

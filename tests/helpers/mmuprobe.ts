@@ -2,7 +2,7 @@
 //
 //   0x8000_0000  ld, sd, mret, the trap handler (a loop)       0x8010_0000  page tables, one frame after another
 //   0x8020_0000  frames for data; each holds nops
-import { Machine, type AdMode, type TlbMode, MEPC, MCAUSE, MSTATUS, MTVEC, PMPADDR0, PMPCFG0, SATP } from "../../emu/machine.ts";
+import { Machine, type AdMode, type EngineMode, type MachineConfig, type TlbMode, MEPC, MCAUSE, MSTATUS, MTVEC, PMPADDR0, PMPCFG0, SATP } from "../../emu/machine.ts";
 import { MSTATUS_MPRV, MSTATUS_MXR, MSTATUS_SUM } from "../../emu/hart/csrnum.ts";
 import { assemble } from "./assembler.ts";
 
@@ -28,7 +28,7 @@ export class MmuProbe {
   sum = false;
   mxr = false;
 
-  constructor(options: { ad?: AdMode; tlb?: TlbMode; asidBits?: number } = {}) {
+  constructor(options: { ad?: AdMode; tlb?: TlbMode; asidBits?: number; engine?: EngineMode; tuning?: NonNullable<MachineConfig["tuning"]> } = {}) {
     this.machine = new Machine({ ramBytes: 4 << 20, console: { read: () => 0, write() {} }, ...options });
     const { bytes, symbols } = assemble(CODE), { hart, ram } = this.machine;
     this.symbols = symbols;

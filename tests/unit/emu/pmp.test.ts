@@ -1,5 +1,6 @@
 // Physical memory protection: ranges, order, locks, and pages with no single answer.
 import { PMP_MIXED, PMP_R, PMP_RWX, PMP_W, PMP_X, Pmp } from "../../../emu/hart/pmp.ts";
+import { Prng } from "../../../emu/dev/prng.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
 const test = suite("pmp");
@@ -81,6 +82,22 @@ test("write without read is legalised to neither", () => {
   const pmp = new Pmp();
   pmp.writeCfg(0, NAPOT | PMP_W | PMP_X);
   assert.is(pmp.cfg[0], NAPOT | PMP_X);
+});
+
+test("the answers for many pages at once are those for each, in RAM and around it", () => {
+  const random = new Prng(20260731), below = (n: number) => random.next() % n, n = 24;
+  for (let round = 0; round < 2000; round++) {
+    const pmp = new Pmp(), rights = new Uint8Array(n).fill(77);
+    for (let i = 0; i < 5; i++) {
+      const at = BASE + (below(n + 8) - 4) * 4096 + (below(3) === 0 ? below(1024) * 4 : 0);
+      const [address, mode] = [[at, TOR], [at, NA4], [napot(at, 4096 << below(4)), NAPOT], [napot(at, 64), NAPOT], [at, 0]][below(5)]!;
+      set(pmp, i, address!, mode! | below(8));
+    }
+    if (below(8) === 0) pmp.open();
+    pmp.pages(BASE, rights);
+    const expected = Array.from({ length: n }, (_, i) => pmp.page(BASE + i * 4096, S)).map((r) => (r === PMP_MIXED ? 0 : r & (PMP_R | PMP_W)));
+    assert.equal([...rights], expected, `round ${round}`);
+  }
 });
 
 test.run();
