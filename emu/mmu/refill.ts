@@ -165,7 +165,8 @@ function emitFill(e: Emitter, refill: number, l: Locals): void {
   e.get(l.entry).get(l.tag).mem("i64.store", TAG_READ).get(l.entry).get(l.tag);
   // noTag of the entry's place.
   e.get(l.tag).i64(BigInt((DATA_ENTRIES - 1) << PAGE_SHIFT)).op("i64.and").i64(BigInt(noTag(0))).op("i64.xor").get(l.writable).op("select").mem("i64.store", TAG_WRITE);
-  e.get(l.entry).get(l.page).i32(PAGE_SHIFT).op("i32.shl").i32(RAM_OFFSET).op("i32.add").tee(l.scratch).mem("i32.store", HOST_PAGE).get(l.entry).get(l.pte).mem("i32.store", ENTRY_PTE);
+  e.get(l.entry).get(l.page).i32(PAGE_SHIFT).op("i32.shl").i32(RAM_OFFSET).op("i32.add").tee(l.scratch).mem("i32.store", HOST_PAGE);
+  e.get(l.entry).get(l.pte).mem("i32.store", ENTRY_PTE);
   e.get(l.entry).get(l.shift).i32(PAGE_SHIFT).op("i32.sub").i32(INDEX_BITS).op("i32.div_u").mem("i32.store", ENTRY_LEVEL);
   e.i32(0).i32(0).mem("i64.load", refill + REFILL_FILLS).i64(1n).op("i64.add").mem("i64.store", refill + REFILL_FILLS);
   e.i32(0).i32(0).mem("i64.load", refill + REFILL_SHORT).get(l.isShort).op("i64.extend_i32_u").op("i64.add").mem("i64.store", refill + REFILL_SHORT);

@@ -175,17 +175,18 @@ test("stores to a page of code come to TypeScript: one that becomes it, and one 
   probe.map(VA, DATA, RWAD | X);
   assert.is(probe.refills(() => assert.is(probe.store(VA + 0x100), 0)), 1);
   assert.is(probe.fetch(VA), 0);
-  const decodes = (act: () => void): number => {
+  const decodes = (act: () => void): boolean => {
     const before = hart.code.decodes;
     act();
-    return hart.code.decodes - before;
+    return hart.code.decodes > before;
   };
   assert.is(probe.refills(() => assert.is(probe.store(VA), 0)), 0);
-  assert.is(decodes(() => assert.is(probe.fetch(VA), 0)), 1, "the store was seen");
+  assert.ok(decodes(() => assert.is(probe.fetch(VA), 0)), "the store was seen");
+  assert.not.ok(decodes(() => assert.is(probe.fetch(VA), 0)), "and only once");
   hart.fenceAll();
   assert.is(probe.refills(() => assert.is(probe.load(VA), 0)), 1, "loads are served");
   assert.is(probe.refills(() => assert.is(probe.store(VA), 0)), 0);
-  assert.is(decodes(() => assert.is(probe.fetch(VA), 0)), 1, "and this one");
+  assert.ok(decodes(() => assert.is(probe.fetch(VA), 0)), "and this one");
 });
 
 test("a page whose stores are watched", () => {
