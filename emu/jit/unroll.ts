@@ -15,7 +15,8 @@ const ROUNDS_MAX = 6;
 const lengthOf = (b: Block): number => b.insns.length + b.skipped.length;
 
 /**
- * The region with its innermost loops unrolled. Blocks keep their numbers; copies come behind them.
+ * The region with its innermost loops unrolled: the one that it begins with, which made it hot, and others half as far, as nobody knows how
+ * often they go around, and more code takes longer to compile. Blocks keep their numbers; copies come behind them.
  *
  * => insnsMax: instructions of all rounds together
  */
@@ -23,7 +24,7 @@ export function unroll(region: Region, insnsMax: number): Region {
   const blocks = [...region.blocks];
   for (const loop of innermost(structureOf(region))) {
     const members = loop.parts.map((p) => region.blocks[p.block]!), insns = members.reduce((n, b) => n + lengthOf(b), 0);
-    const rounds = Math.min(ROUNDS_MAX, Math.floor(insnsMax / Math.max(insns, 1)));
+    const rounds = Math.min(ROUNDS_MAX, Math.floor(insnsMax / (loop.cut === region.entries[0] ? 1 : 2) / Math.max(insns, 1)));
     if (rounds > 1 && members.every((b) => b.end === END_BRANCH || b.end === END_FALL || b.end === END_JUMP)) repeat(blocks, members, loop.cut, rounds);
   }
   return blocks.length === region.blocks.length ? region : { ...region, blocks };

@@ -1,9 +1,27 @@
 // Switches of V8 that the engine gains by. Set before the first WebAssembly module is made; a browser runs without them.
+import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 
-/** Branch hints keep slow paths out of the way; relaxed SIMD has the fused multiply-add. Unknown switches are only ignored. */
+/** What a stack must have for code that does not look at its end: translated calls nest 400 deep, in frames of some KiB at most. */
+const STACK_BYTES = 8 << 20;
+
+/** Whether the host's stack, for which V8 wants to know only a small part, is known to be as large as that. */
+function hasDeepStack(): boolean {
+  try {
+    const soft = /^Max stack size\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1];
+    return soft === "unlimited" || Number(soft) >= STACK_BYTES;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Branch hints keep slow paths out of the way; relaxed SIMD has the fused multiply-add; without a look at the stack at every turn of a
+ * loop and every call, code is 2 to 12 % faster. Unknown switches are only ignored.
+ */
 export function tuneV8(): void {
   const [major = 0] = process.versions.node.split(".").map(Number);
   setFlagsFromString("--experimental-wasm-branch-hinting");
   if (major < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
+  if (hasDeepStack()) setFlagsFromString("--no-wasm-stack-checks");
 }
