@@ -103,7 +103,8 @@ export class CodeCache {
   }
 
   private clear(records: number, from: number, to: number): void {
-    this.i32.fill(OP_DECODE, (records + from * RECORD) / 4, (records + to * RECORD) / 4);
+    // Mostly a few: a call of fill would take longer.
+    for (let at = (records + from * RECORD + REC_OP) / 2, end = (records + to * RECORD) / 2; at < end; at += RECORD / 2) this.u16[at] = OP_DECODE;
   }
 
   /** Bytes [offset, offset + len) of RAM were stored to: whatever was decoded from them is decoded again. */

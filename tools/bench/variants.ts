@@ -9,5 +9,5 @@ export interface Variant {
 
 export const VARIANTS: readonly Variant[] = [
   { name: "hot at 3000", tune: "hot=3000" }, { name: "hot at 60000", tune: "hot=60000" }, { name: "loops kept", tune: "whole=5000" }, { name: "slice ends", tune: "passes=0" },
-  { name: "no folding", tune: "fold=0" }, { name: "no page caches", tune: "caches=0" }, { name: "no shared checks", tune: "groups=0" },
+  { name: "no folding", tune: "fold=0" }, { name: "no unrolling", tune: "unroll=0" }, { name: "no page caches", tune: "caches=0" }, { name: "no shared checks", tune: "groups=0" },
 ];
