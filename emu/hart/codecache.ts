@@ -15,6 +15,7 @@ const NO_SLOT = -1, FREE = -1;
 /** Rounding modes 5 and 6 are reserved. */
 const RM_DYN = 7;
 
+/** Besides jumps: what control need not come back from to the next instruction. */
 const NOT_FOLLOWED = new Set(["ecall", "ebreak", "mret", "sret", "wfi"]);
 
 /** Operand decoding of one row, worked out once. */
@@ -164,8 +165,8 @@ export class CodeCache {
         u16[(at + REC_OP) / 2] = OP_CROSS;
         return;
       }
-      u16[(at + REC_OP) / 2] = this.fill(at, low | (isShort ? 0 : u16[half + 1]! << 16), offset);
-      if (this.d.row < 0 || shapes[this.d.row]!.endsLine) return;
+      const op = u16[(at + REC_OP) / 2] = this.fill(at, low | (isShort ? 0 : u16[half + 1]! << 16), offset);
+      if (op === OP_ILLEGAL || shapes[this.d.row]!.endsLine) return;
     }
   }
 

@@ -59,7 +59,7 @@ function cellOf(e: Emitter, ip: number): Emitter {
   return e.get(ip).i32(3).op("i32.shr_u").mem("i32.load16_u", ENTRY_OF_BIAS).i32(CELL).op("i32.mul");
 }
 
-/** => place: the function of mmu/refill.ts */
+/** Asks for an access that the check in translated code refused. => place: the function of mmu/refill.ts, which is asked first */
 export function missFunction(hart: number, place: number, regionMiss: number): Emitter {
   const e = new Emitter(4), at = e.local(I32), [ea, kind, left] = [0, 1, 3];
   e.get(ea!).get(kind!).call(place).tee(at).if().get(at).op("return").op("end");

@@ -10,7 +10,7 @@ export interface Tuning {
   readonly fold: number;
   /** Instructions that the rounds of an unrolled loop may have together; 0: no loop is unrolled. */
   readonly unroll: number;
-  /** 1: accesses off steady base registers remember their page in locals. */
+  /** 1: accesses off steady base registers remember their page in page slots (hart/layout.ts). */
   readonly caches: number;
   /** 1: accesses off one base register in a block share a check. */
   readonly groups: number;

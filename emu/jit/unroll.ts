@@ -1,5 +1,5 @@
-// Small loops become several rounds of themselves: a round costs a check of the budget, one of V8's of its stack, and the
-// moves that bring registers back to where the loop began, and of a short loop that is a quarter of all.
+// Small loops become several rounds of themselves: a round costs a check of the budget and the moves that bring
+// registers back to where the loop began. What it is worth: README.md here.
 //
 //   head ─► body ─┐          head ─► body ─► head' ─► body' ─► head'' ─► body'' ─┐
 //    ▲────────────┘           ▲──────────────────────────────────────────────────┘
