@@ -62,11 +62,11 @@ function cellOf(e: Emitter, ip: number): Emitter {
 /** Asks for an access that the check in translated code refused. => place: the function of mmu/refill.ts, which is asked first */
 export function missFunction(hart: number, place: number, regionMiss: number): Emitter {
   const e = new Emitter(4), at = e.local(I32), [ea, kind, left] = [0, 1, 3];
+  // Over the end of a page is the interpreter's. A group has no one answer there, and its accesses look for themselves; a frame may lie so
+  // for as long as a loop runs.
+  emitCrossing(e).if().i32(0).get(left!).mem("i32.store", hart + LEFT).i32(0).op("return").op("end");
   e.get(ea!).get(kind!).call(place).tee(at).if().get(at).op("return").op("end");
   e.i32(0).get(left!).mem("i32.store", hart + LEFT);
-  // Over the end of a page is the interpreter's. A group has no one answer there, and its accesses ask for themselves; a frame may lie so
-  // for as long as a loop runs.
-  emitCrossing(e).if().i32(0).op("return").op("end");
   e.i32(0).get(ea!).mem("i64.store", hart + SCRATCH_VA).get(kind!).call(regionMiss);
   return e;
 }

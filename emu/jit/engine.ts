@@ -12,7 +12,7 @@
 import type { CodeCache } from "../hart/codecache.ts";
 import {
   CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, LOOP_SLOTS, PAGE_RECORDS, PAGE_SLOT_COUNT, PC,
-  PROFILE_BIAS, RAM_OFFSET, RECORD, TRANSLATED,
+  PROFILE_BIAS, RAM_OFFSET, RECORD, TRANSLATED, X0,
 } from "../hart/layout.ts";
 import { OP_CROSS, OP_DECODE } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
@@ -20,7 +20,7 @@ import { Batch, type BatchHost, type CoreExports, type Entry } from "./batch.ts"
 import { VERIFY_DONE } from "./core.ts";
 import { hasFusedMadd } from "./features.ts";
 import type { LiveModule } from "./modules.ts";
-import { type CodeSource, discoverRegion, firstToTranslate, type Region } from "./region.ts";
+import { type CodeSource, discoverRegion, firstToTranslate, type HotPlace, type Region } from "./region.ts";
 import type { HostBlock } from "./translate.ts";
 import { type Translation, Translations } from "./translations.ts";
 import { STANDARD, type Tuning } from "./tuning.ts";
@@ -43,8 +43,8 @@ export interface EngineParts {
   readonly tuning?: Partial<Tuning> | undefined;
 }
 
-/** A place that has become hot, and the RAM page that it was on then; whether its region leaves loops out (discoverRegion). */
-interface Hot { readonly va: number; readonly ramPage: number; readonly leavesLoops: boolean }
+/** A place that has become hot, and the RAM page that it was on then. */
+interface Hot extends HotPlace { readonly va: number; readonly ramPage: number }
 
 /** Milliseconds of translating at once, and the step that began before: one takes less than this when warm, 1.5 while all is cold. */
 const PAUSE_MS = 0.5;
@@ -57,7 +57,7 @@ const REFUSALS_MAX = 12;
 const PASSED_MAX = 10_000;
 /** Jumps that make an address a likely target: cold exits count one where they come back. */
 const TARGET_JUMPS = 4;
-const TWO32 = 4294967296;
+const TWO32 = 4294967296, SP = 2;
 
 export class Engine implements CodeSource, BatchHost {
   readonly table: WebAssembly.Table;
@@ -143,7 +143,7 @@ export class Engine implements CodeSource, BatchHost {
   hot(): void {
     const va = this.pc(), ramPage = this.pageAt(va);
     if (ramPage < 0) return;
-    this.queue.push({ va, ramPage, leavesLoops: false });
+    this.queue.push({ va, ramPage, leavesLoops: false, stackPlace: this.i32[(this.block + X0 + 8 * SP) >> 2]! & 4095 });
     if (this.queue.length >= QUEUE_FULL) this.work();
   }
 

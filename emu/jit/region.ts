@@ -51,6 +51,8 @@ export interface Region {
   /** Virtual pages that the code lies on, and the RAM pages behind them. */
   readonly pages: readonly { readonly va: number; readonly ramPage: number; readonly lo: number; readonly hi: number }[];
   readonly insnCount: number;
+  /** The stack pointer's place in its page when the region was hot; NaN unknown. */
+  readonly stackPlace: number;
 }
 
 /** What discovery knows of the machine. */
@@ -67,6 +69,10 @@ export interface CodeSource {
   targets(ramPage: number): readonly number[];
 }
 
+/** What a region depends on besides the code: whether it leaves out the loops within that have regions already, and Region.stackPlace. */
+export interface HotPlace { readonly leavesLoops: boolean; readonly stackPlace: number }
+
+const ANY_PLACE: HotPlace = { leavesLoops: false, stackPlace: NaN };
 const INSNS_MAX = 1500, BLOCKS_MAX = 400, CANDIDATES_MAX = 160;
 /** A plain jump farther than this leaves for another function. */
 const JUMP_FAR = 1 << 15;
@@ -83,6 +89,7 @@ class Discovery {
   private readonly source: CodeSource;
   private readonly tuning: Tuning;
   private readonly leavesLoops: boolean;
+  private readonly stackPlace: number;
   private readonly pages = new Map<number, { ramPage: number; lo: number; hi: number }>();
   private readonly insns = new Map<number, Insn>();
   private readonly leaders = new Set<number>();
@@ -94,10 +101,11 @@ class Discovery {
   private readonly d: Decoded = newDecoded();
 
   /** => leavesLoops: loops within that have a region already are not part of this one */
-  constructor(source: CodeSource, tuning: Tuning, leavesLoops: boolean) {
+  constructor(source: CodeSource, tuning: Tuning, { leavesLoops, stackPlace }: HotPlace) {
     this.source = source;
     this.tuning = tuning;
     this.leavesLoops = leavesLoops;
+    this.stackPlace = stackPlace;
   }
 
   run(entryVa: number): Region | null {
@@ -286,7 +294,7 @@ class Discovery {
     const kept = reachable(entered, blocks), entries = entered.map((b) => b.id);
     const pages = [...this.pages].filter(([, p]) => p.hi > 0).map(([va, p]) => ({ va, ...p }));
     const known = new Set(kept.map((b) => b.va)), exits = [...new Set(kept.flatMap((b) => b.targets))].filter((va) => !known.has(va));
-    return { entryVa, blocks: kept, entries, exits, pages, insnCount: kept.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
+    return { entryVa, blocks: kept, entries, exits, pages, stackPlace: this.stackPlace, insnCount: kept.reduce((n, b) => n + b.insns.length + b.skipped.length, 0) };
   }
 }
 
@@ -381,7 +389,7 @@ function distances(from: Block, next: (b: Block) => readonly Block[]): Map<Block
 
 /** The first instruction at or behind an address that is not the interpreter's own: a trap's handler begins with CSRs. */
 export function firstToTranslate(va: number, source: CodeSource, tuning = STANDARD): number {
-  const d = new Discovery(source, tuning, false);
+  const d = new Discovery(source, tuning, ANY_PLACE);
   let at = va;
   for (let tries = 0, next = d.behindPunted(at); next >= 0 && tries < PUNTED_MAX; tries++, next = d.behindPunted(at)) at = next;
   return at;
@@ -390,9 +398,8 @@ export function firstToTranslate(va: number, source: CodeSource, tuning = STANDA
 /**
  * Finds the region that begins at an address.
  *
- * => leavesLoops: without the loops within that have regions already
  * => null: its first instruction cannot be translated
  */
-export function discoverRegion(entryVa: number, source: CodeSource, tuning = STANDARD, { leavesLoops } = { leavesLoops: false }): Region | null {
-  return new Discovery(source, tuning, leavesLoops).run(entryVa);
+export function discoverRegion(entryVa: number, source: CodeSource, tuning = STANDARD, place = ANY_PLACE): Region | null {
+  return new Discovery(source, tuning, place).run(entryVa);
 }

@@ -197,8 +197,10 @@ export class StaticBuilder extends WasmBuilder implements Builder {
     e.get(local).tee(place).op("i32.eqz");
     e.hint(false);
     e.if();
-    this.put(addr);
-    this.askCore(kind | size, place);
+    this.check(addr, size, kind === KIND_STORE ? TAG_WRITE : TAG_READ, place, (ea) => {
+      e.get(ea);
+      this.askCore(kind | size, place);
+    });
     if (delta > 0) e.get(place).i32(delta).op("i32.sub").set(place);
     e.op("end");
     return { place, delta };

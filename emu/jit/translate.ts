@@ -14,6 +14,7 @@
 //     quit       the budget may not last to the next check (result -2)
 import { DEPTH_BITS, DEPTH_MASK, RESULT_PUNT, RESULT_QUIT } from "./core.ts";
 import { type Flow, analyse, budgetNeeds } from "./flow.ts";
+import { framesOf } from "./frame.ts";
 import { type Group, groupAccesses } from "./group.ts";
 import { type Block, END_BRANCH, END_CALL, END_FALL, END_INDIRECT, END_JUMP, END_PUNT, type Insn, type Region } from "./region.ts";
 import { type Frame, type Jump, StaticBuilder } from "./staticbuilder.ts";
@@ -100,6 +101,8 @@ class RegionEmitter implements Frame {
   private groups: (Group | null)[] = [];
   private readonly groupLocals: number[] = [];
   private readonly steady: Steady;
+  /** By block, where its stack frame lies. */
+  private readonly frames: Float64Array;
   /** Page slots of loops' base registers, by loop, register and kind. */
   private readonly loopSlots = new Map<number, number>();
   private groupNumbers = new Map<Group, number>();
@@ -116,6 +119,7 @@ class RegionEmitter implements Frame {
     this.isChecked = region.blocks.map((b) => heads.has(b.id) || region.entries.includes(b.id));
     this.flow = analyse(region, this.isChecked);
     this.steady = steadyBases(region, this.parts);
+    this.frames = framesOf(region, region.stackPlace);
     this.need = budgetNeeds(region, this.isChecked);
     this.bank = this.e.local(I32);
     this.label = this.e.local(I32);
@@ -255,7 +259,7 @@ class RegionEmitter implements Frame {
     }
     if (block.insns.length > 0) e.get(LEFT_ARG).i32(block.insns.length).op("i32.sub").set(LEFT_ARG);
     builder.beginBlock();
-    this.groups = this.host.tuning.groups === 1 ? groupAccesses(block.insns) : [];
+    this.groups = this.host.tuning.groups === 1 ? groupAccesses(block.insns, this.frames[id]!) : [];
     this.groupNumbers = new Map();
     for (const insn of block.insns) {
       builder.begin(insn);
