@@ -7,7 +7,7 @@
 import { decode, type Decoded, isCompressed, newDecoded, rows } from "../isa/table.ts";
 import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./ops.ts";
 import {
-  CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORDS, PAGE_RECORD_BYTES, PROFILE_BIAS, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
+  CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORD_BYTES, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
   REC_RD, REC_RS1, REC_RS2, REC_RS3, X0, X_SINK,
 } from "./layout.ts";
 
@@ -23,6 +23,7 @@ interface RowShape {
   readonly floatRd: boolean;
   readonly float1: boolean;
   readonly float2: boolean;
+  readonly float3: boolean;
   readonly rm: boolean;
   readonly scaled: boolean;
   /** What comes behind it is not run as surely as it is. */
@@ -32,7 +33,10 @@ interface RowShape {
 const shapes: readonly RowShape[] = rows.map((r) => {
   const args = r.args.split(",");
   const jumps = args.includes("b") || args.includes("j"), endsLine = jumps || r.name === "jalr" || NOT_FOLLOWED.has(r.name);
-  return { floatRd: args.includes("fd"), float1: args.includes("fs1"), float2: args.includes("fs2"), rm: args.includes("rm"), scaled: jumps, endsLine };
+  return {
+    floatRd: args.includes("fd"), float1: args.includes("fs1"), float2: args.includes("fs2"), float3: args.includes("fs3"),
+    rm: args.includes("rm"), scaled: jumps, endsLine,
+  };
 });
 
 export class CodeCache {
@@ -93,14 +97,13 @@ export class CodeCache {
 
   /** Takes a slot from its page, and leaves it as one that was never used. */
   private evict(slot: number, ramPage: number): void {
-    const records = CODE_BASE + slot * CODE_SLOT, profile = (records / 8 + PROFILE_BIAS) / 2;
+    const records = CODE_BASE + slot * CODE_SLOT;
     this.evictions++;
     this.onCodeStore(ramPage, 0, 4096);
     this.slotOf[ramPage] = NO_SLOT;
     this.hasCode[ramPage] = 0;
     this.onEvict(records);
-    this.clear(records, 0, PAGE_RECORDS);
-    this.u16.fill(0, profile, profile + PAGE_RECORDS);
+    this.u16.fill(0, records / 2, (records + PAGE_RECORD_BYTES) / 2);
   }
 
   private clear(records: number, from: number, to: number): void {
@@ -186,10 +189,10 @@ export class CodeCache {
     u16[at + REC_RD / 2] = shape.floatRd ? F0 + 8 * d.rd : d.rd === 0 ? X_SINK : X0 + 8 * d.rd;
     u16[at + REC_RS1 / 2] = (shape.float1 ? F0 : X0) + 8 * d.rs1;
     u16[at + REC_RS2 / 2] = (shape.float2 ? F0 : X0) + 8 * d.rs2;
-    u16[at + REC_RS3 / 2] = F0 + 8 * d.rs3;
     // Where fastRounding looks; x0 is always 0.
     u16[at + REC_EXTRA / 2] = shape.rm ? (d.imm === 0 ? FP_FAST_RNE : d.imm === RM_DYN ? FP_FAST_DYN : X0) : inPage;
     this.i32[(record + REC_IMM) / 4] = shape.scaled ? d.imm * 8 : d.imm;
+    if (shape.float3) u16[at + REC_RS3 / 2] = F0 + 8 * d.rs3;
     return opNumber(d.row, d.lenBytes);
   }
 

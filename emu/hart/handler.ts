@@ -9,7 +9,7 @@ import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
 import { type Emitter, F64, I32, I64, type MemoryOp, sizeOf, type WasmType } from "../jit/wasm.ts";
 import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR } from "./cold.ts";
 import {
-  DATA_ENTRIES, DATA_ENTRY, FS, HOST_PAGE, HOT_FLAG, PAGE_RECORD_BYTES, PROFILE_BIAS, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
+  DATA_ENTRIES, DATA_ENTRY, FS, HOST_PAGE, HOT_FLAG, PAGE_RECORD_BYTES, REC_COUNT, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
   TAG_WRITE,
 } from "./layout.ts";
 import { type LocalPool, WasmBuilder } from "./wasmbuilder.ts";
@@ -220,6 +220,6 @@ export abstract class Handler extends WasmBuilder implements Builder {
 
 /** Emits the count of the record at ip. Leaves i32 1 when it has just become hot. */
 export function emitCount(e: Emitter, l: Locals): void {
-  e.get(l.ip).i32(3).op("i32.shr_u").tee(l.count).get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(1).op("i32.add").mem("i32.store16", PROFILE_BIAS);
-  e.get(l.count).mem("i32.load16_u", PROFILE_BIAS).i32(l.hotJumps).op("i32.eq");
+  e.get(l.ip).get(l.ip).mem("i32.load16_u", REC_COUNT).i32(1).op("i32.add").tee(l.count).mem("i32.store16", REC_COUNT);
+  e.get(l.count).i32(l.hotJumps).op("i32.eq");
 }

@@ -4,7 +4,6 @@
 //   0          hart blocks            HART_STRIDE each: registers, pc, counters, what generated code reads of the CSRs
 //   TLB_BASE   TLB banks              16 contexts per hart: BANK_STRIDE each: data entries, then fetch entries
 //   CODE_BASE  predecoded code        CODE_SLOTS pages of instruction records
-//   PROFILE    jump counts            a u16 for each record: how often it was jumped to
 //   ENTRY_OF   entries                a u16 for each record: the cell of the translated code that begins there
 //   CELLS      entry cells            ENTRY_CELLS of CELL bytes
 //   REFILL     the TLB's refill       REFILL_STRIDE per hart: what mmu/refill.ts and TypeScript share
@@ -84,18 +83,20 @@ export const TLB_BASE = 65536;
  * Records of one code page: one of 16 bytes for each halfword, and two sentinels for running off the end.
  *
  *   +0 u16 operation   +2 u16 extra: offset of the fast flag of a rounding mode, else the place in the page
- *   +4 u16 rd          +6 u16 rs1    +8 u16 rs2    +10 u16 rs3   (byte offsets into the hart block)
- *   +12 i32 immediate; of branches and jal: distance to the target in record bytes (8 for each byte of code)
+ *   +4 u16 rd          +6 u16 rs1    +8 u16 rs2    (byte offsets into the hart block)
+ *   +10 u16 how often it was jumped to; stays when the record is decoded anew
+ *   +12 i32 immediate; of branches and jal: distance to the target in record bytes (8 for each byte of code); of instructions with
+ *       rs3: u16 rounding mode, u16 rs3
  */
-export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_PLACE = 2, REC_RD = 4, REC_RS1 = 6, REC_RS2 = 8, REC_RS3 = 10, REC_IMM = 12;
+export const RECORD = 16, REC_OP = 0, REC_EXTRA = 2, REC_PLACE = 2, REC_RD = 4, REC_RS1 = 6, REC_RS2 = 8, REC_COUNT = 10, REC_IMM = 12,
+  REC_RS3 = 14;
 export const PAGE_RECORDS = 2048, PAGE_RECORD_BYTES = PAGE_RECORDS * RECORD, CODE_SLOT = PAGE_RECORD_BYTES + 2 * RECORD;
 /** Enough for the code of a large kernel; memory that is not used is not there. */
 export const CODE_SLOTS = 3072;
 export const CODE_BASE = TLB_BASE + MAX_HARTS * CONTEXTS * BANK_STRIDE;
 const RECORD_WORDS = (CODE_SLOTS * CODE_SLOT) / 8;
-/** Both are addressed by record pointer / 8: subtract CODE_BASE / 8. */
-export const PROFILE = CODE_BASE + CODE_SLOTS * CODE_SLOT, ENTRY_OF = PROFILE + RECORD_WORDS;
-export const PROFILE_BIAS = PROFILE - CODE_BASE / 8, ENTRY_OF_BIAS = ENTRY_OF - CODE_BASE / 8;
+/** Addressed by record pointer / 8: subtract CODE_BASE / 8. */
+export const ENTRY_OF = CODE_BASE + CODE_SLOTS * CODE_SLOT, ENTRY_OF_BIAS = ENTRY_OF - CODE_BASE / 8;
 
 /**
  * Cells of translated code's entries.

@@ -12,7 +12,7 @@
 import type { CodeCache } from "../hart/codecache.ts";
 import {
   CELL, CELL_ENTRY, CELL_NEED, CELL_SLOT, CELLS, CONTEXTS, EPOCH, LEFT, LOOP_SLOTS, PAGE_RECORDS, PAGE_SLOT_COUNT, PC,
-  PROFILE_BIAS, RAM_OFFSET, RECORD, TRANSLATED, X0,
+  RAM_OFFSET, RECORD, REC_COUNT, TRANSLATED, X0,
 } from "../hart/layout.ts";
 import { OP_CROSS, OP_DECODE } from "../hart/ops.ts";
 import type { Checker } from "./checker.ts";
@@ -379,8 +379,8 @@ export class Engine implements CodeSource, BatchHost {
   targets(ramPage: number): readonly number[] {
     const found: number[] = [];
     if (!this.code.hasRecords(ramPage)) return found;
-    const first = (this.code.recordsOf(ramPage) >> 3) + PROFILE_BIAS >> 1;
-    for (let i = 0; i < PAGE_RECORDS; i++) if (this.u16[first + i]! >= TARGET_JUMPS) found.push(i * 2);
+    const first = this.code.recordsOf(ramPage) + REC_COUNT;
+    for (let i = 0; i < PAGE_RECORDS; i++) if (this.u16[(first + i * RECORD) >> 1]! >= TARGET_JUMPS) found.push(i * 2);
     return found;
   }
 

@@ -8,7 +8,7 @@
 // used for longest goes (ageing.ts). Whether a translation holds in an address space is the engine's matter.
 import type { CodeCache } from "../hart/codecache.ts";
 import {
-  CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, ENTRY_CELLS, ENTRY_OF_BIAS, PROFILE_BIAS,
+  CELL, CELL_ENTRY, CELL_NEED, CELL_OP, CELL_PC, CELL_SLOT, CELL_STAMP, CELLS, ENTRY_CELLS, ENTRY_OF_BIAS, REC_COUNT,
 } from "../hart/layout.ts";
 import { OP_DECODE, OP_ENTER } from "../hart/ops.ts";
 import { Ageing } from "./ageing.ts";
@@ -228,7 +228,7 @@ export class Translations {
 
   /** Begins to count the jumps to a record anew. */
   cool(record: number): void {
-    this.u16[(record >> 3) + PROFILE_BIAS >> 1] = 0;
+    this.u16[(record + REC_COUNT) >> 1] = 0;
   }
 
   /** What is in use now. */
