@@ -25,7 +25,7 @@ COPY . .
 # The program loads its pieces by name, and the root disk from where it lies in the tree. Any user may run it.
 RUN node tools/bin/build.mjs && mkdir -p /out/loanword/build /out/loanword/guest /out/bin \
   && cp -r build/tools /out/loanword/build/ && cp -r guest/image /out/loanword/guest/ && cp package.json LICENSE README.md /out/loanword/ \
-  && printf '#!/bin/sh\nexec node /loanword/build/tools/cli.main.mjs "$@"\n' > /out/bin/loanword && chmod -R a+rX /out && chmod 755 /out/bin/loanword
+  && printf '#!/bin/sh\nexec node --v8-pool-size=1 /loanword/build/tools/cli.main.mjs "$@"\n' > /out/bin/loanword && chmod -R a+rX /out && chmod 755 /out/bin/loanword
 
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs && rm -rf /var/lib/apt/lists/* && useradd --create-home loanword && chmod 755 /home/loanword

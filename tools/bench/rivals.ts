@@ -72,11 +72,14 @@ export function suiteFiles(root: string, list: readonly string[], more: readonly
   ];
 }
 
+/** What npm gives Node in this folder (.npmrc). */
+const NODE_OPTIONS = ["--v8-pool-size=1"];
+
 /** Our machine in a process of its own. */
 export function ourCommand(root: string, folder: string, engine: string, more: readonly string[] = []): { command: string; args: string[] } {
   return {
     command: process.execPath,
-    args: [join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", ...more, "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
+    args: [...NODE_OPTIONS, join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", ...more, "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
   };
 }
 
