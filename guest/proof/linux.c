@@ -89,6 +89,23 @@ static void describe_disk(void) {
   close(fd);
 }
 
+/** Where on the board both disks are, and what is on the other one. */
+static void describe_board(void) {
+  const char *links[] = { "/sys/block/vda", "/sys/block/vdb" };
+  char *bytes = malloc(CHUNK), text[256];
+  for (int i = 0; i < 2; i++) {
+    ssize_t n = readlink(links[i], text, sizeof text - 1);
+    printf("%s -> %.*s\n", links[i], n < 0 ? 0 : (int)n, text);
+  }
+  uint64_t h = MIX_START;
+  unsigned long long total = 0;
+  int fd = open("/dev/vdb", O_RDONLY);
+  for (ssize_t n; (n = read(fd, bytes, CHUNK)) > 0; total += n) h = mix_bytes(h, bytes, n);
+  printf("the other disk: %llu bytes, %016llx\n", total, (unsigned long long)h);
+  close(fd);
+  free(bytes);
+}
+
 static void mount_disk(const char *what, unsigned long flags) {
   struct statfs s;
   if (check(what, mount(DISK, ROOT, "ext2", flags, NULL) == 0) && statfs(ROOT, &s) == 0)
@@ -136,6 +153,7 @@ static void read_device(void) {
 static void use_disk(void) {
   if (!check("disk", wait_for(DISK))) return;
   describe_disk();
+  describe_board();
   mount_disk("mount", 0);
   walk("as it came");
   change_files();

@@ -6,6 +6,8 @@ import { checkExt2 } from "../ext2check.ts";
 import { walkImage } from "./linuxdisk.ts";
 
 const LIMIT_MS = 900_000, TAIL_LINES = 15, DIFFERENCES_SHOWN = 5, DAMAGE_SHOWN = 5;
+/** The second disk. */
+const OTHER_BYTES = 300 << 10;
 /** A check of the guest's that failed. */
 const FAILED = /: no \(.*\)$/;
 export const QEMU = "qemu-system-riscv64";
@@ -51,19 +53,26 @@ export interface Booted {
   readonly problems: readonly string[];
 }
 
+/** Virtio devices and where they are: without a bus the board chooses. Linux finds what is on the last bus first. */
+const DEVICES: Readonly<Record<Boot["virtio"], readonly string[]>> = {
+  modern: ["virtio-blk-device,drive=disk", "virtio-rng-device", "virtio-blk-device,drive=other"],
+  legacy: ["virtio-blk-device,drive=other,bus=virtio-mmio-bus.1", "virtio-rng-device", "virtio-blk-device,drive=disk,bus=virtio-mmio-bus.4"],
+};
+
 /** QEMU's command line; our machine takes it as it is. Paths have no commas in them. */
-function boardArgs(boot: Boot, kernel: string, initrd: string, image: string): string[] {
+function boardArgs(boot: Boot, kernel: string, initrd: string, image: string, other: string): string[] {
   return [
     "-M", "virt", "-m", "256M", "-nographic", "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet loglevel=0 rdinit=/init",
-    "-drive", `file=${image},if=none,format=raw,id=disk`, "-device", "virtio-blk-device,drive=disk", "-device", "virtio-rng-device",
+    "-drive", `file=${image},if=none,format=raw,id=disk`, "-drive", `file=${other},if=none,format=raw,id=other`, ...DEVICES[boot.virtio].flatMap((device) => ["-device", device]),
     ...(boot.virtio === "modern" ? ["-global", "virtio-mmio.force-legacy=false"] : []),
   ];
 }
 
 /** Boots, waits for the end and looks at the disk. `folder`: relative to the current one, for copies of the disk and logs */
 export function run(boot: Boot, folder: string, kernel: string, initrd: string, disk: Uint8Array): Booted {
-  const file = join(folder, boot.name.replaceAll(" ", "-")), image = `${file}.img`, args = boardArgs(boot, kernel, initrd, image), began = performance.now();
+  const file = join(folder, boot.name.replaceAll(" ", "-")), image = `${file}.img`, other = `${file}-other.img`, args = boardArgs(boot, kernel, initrd, image, other), began = performance.now();
   writeFileSync(image, disk);
+  writeFileSync(other, Uint8Array.from({ length: OTHER_BYTES }, (_, i) => (i * 7 + (i >> 9)) & 0xff));
   const ours = ["build/tools/cli.main.mjs", "machine", ...args, "--engine", boot.engine, ...boot.options, "--json"], isOurs = boot.engine !== "";
   const r = spawnSync(isOurs ? process.execPath : QEMU, isOurs ? ours : args, { encoding: "latin1", maxBuffer: 1 << 26, timeout: LIMIT_MS, killSignal: "SIGKILL", stdio: ["ignore", "pipe", "pipe"] });
   const wallMs = performance.now() - began, console = (r.stdout ?? "").replaceAll("\r\n", "\n"), errors = r.stderr ?? "", instructions = /"instructions":(\d+)/.exec(errors);
