@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WORK ROOT "/work"
+#define WORK ROOT "/made"
 #define PIECE (64 << 10)
 #define SMALL_FILES 150
 #define LARGE_PIECES 100      // 6.25 MiB: past the single indirect block

@@ -17,19 +17,19 @@ ls -R . | wc -l
 cat deep/*/*/*.txt | sort | uniq | wc
 grep -c a words.txt
 head -n 3 other.txt; tail -n 2 other.txt
-cp -r deep /work/deep
-for f in deep/1/*/*.txt; do cmp "$f" "/work/$f" || echo differs; done
-rm -r /work/deep/2
-mv /work/deep/3 /work/three
-seq 1 3000 | sort -r | tee /work/numbers | tail -n 1
-for i in $(seq 1 12); do echo "$i" | cat >> /work/appended; done
-wc -l < /work/appended
-dd if=/tree/binary of=/work/dd bs=512 skip=3 seek=40 count=7 status=none
-od -c /work/dd | tail -n 3
-chmod 711 /work/dd
-ln -s ../tree/words.txt /work/words
-readlink /work/words
-wc -c /work/words
+cp -r deep /made/deep
+for f in deep/1/*/*.txt; do cmp "$f" "/made/$f" || echo differs; done
+rm -r /made/deep/2
+mv /made/deep/3 /made/three
+seq 1 3000 | sort -r | tee /made/numbers | tail -n 1
+for i in $(seq 1 12); do echo "$i" | cat >> /made/appended; done
+wc -l < /made/appended
+dd if=/tree/binary of=/made/dd bs=512 skip=3 seek=40 count=7 status=none
+od -c /made/dd | tail -n 3
+chmod 711 /made/dd
+ln -s ../tree/words.txt /made/words
+readlink /made/words
+wc -c /made/words
 echo script done
 `;
 
