@@ -1,6 +1,6 @@
 # Two targets.
 #
-#   docker build --target guest --output build/guest .     builds the guest's programs: bin/, tests/, bench/, versions.json
+#   docker build --target guest --output build/guest .     builds the guest's programs: bin/, tests/, bench/, proof/, versions.json
 #   docker build -t loanword . && docker run -it loanword  boots to a shell; arguments are those of `loanword boot`
 #
 # Other verbs: docker run -i --entrypoint loanword loanword run ... (-u, -v for files of yours)

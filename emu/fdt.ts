@@ -122,6 +122,8 @@ export interface BoardTree {
   /** Who sets A and D: adds Svade or Svadu to the extensions. */
   ad?: "hw" | "svade" | "svadu";
   virtioSlots?: number;
+  /** Lists virtio slots from the last, in which order Linux numbers disks. */
+  virtioFromLast?: boolean;
 }
 
 const CPU_INTC = 1, PLIC = 2, TEST = 3, CPU0 = 4;
@@ -151,7 +153,7 @@ export function boardFdt(board: BoardTree): Uint8Array {
   cpus(f, board);
   f.begin("poweroff").prop("value", 0x5555).prop("offset", 0).prop("regmap", TEST).prop("compatible", "syscon-poweroff").end();
   f.begin("reboot").prop("value", 0x7777).prop("offset", 0).prop("regmap", TEST).prop("compatible", "syscon-reboot").end();
-  soc(f, board.virtioSlots ?? 8);
+  soc(f, board.virtioSlots ?? 8, board.virtioFromLast ?? false);
   return f.end().finish();
 }
 
@@ -180,12 +182,13 @@ function device(f: FdtBuilder, name: string, base: number, size: number, compati
   return f.begin(`${name}@${base.toString(16)}`).prop("compatible", compatible).prop("reg", [...pair(base), ...pair(size)]);
 }
 
-function soc(f: FdtBuilder, virtioSlots: number): void {
+function soc(f: FdtBuilder, virtioSlots: number, fromLast: boolean): void {
   f.begin("soc").prop("#address-cells", 2).prop("#size-cells", 2).prop("compatible", "simple-bus").prop("ranges");
   device(f, "serial", 0x10000000, 0x100, "ns16550a").prop("clock-frequency", 3686400).prop("interrupts", 10).prop("interrupt-parent", PLIC).end();
   device(f, "test", 0x100000, 0x1000, ["sifive,test1", "sifive,test0", "syscon"]).prop("phandle", TEST).end();
   device(f, "rtc", 0x101000, 0x1000, "google,goldfish-rtc").prop("interrupts", 11).prop("interrupt-parent", PLIC).end();
-  for (let i = 0; i < virtioSlots; i++) {
+  for (let n = 0; n < virtioSlots; n++) {
+    const i = fromLast ? virtioSlots - 1 - n : n;
     device(f, "virtio_mmio", 0x10001000 + 0x1000 * i, 0x1000, "virtio,mmio").prop("interrupts", 1 + i).prop("interrupt-parent", PLIC).end();
   }
   device(f, "plic", 0xc000000, 0x600000, ["sifive,plic-1.0.0", "riscv,plic0"]).prop("phandle", PLIC).prop("riscv,ndev", 95)

@@ -6,7 +6,7 @@
 //   0x0200_0000  clint                            0x8000_0000  RAM; the device tree in its last pages, the initrd below
 //   0x0c00_0000  plic
 //
-// Virtio slots: disks first, then the random source, then the console ports.
+// Virtio slots: disks first, then the random source, then the console ports; or as the configuration says.
 import { type BootImage, type BootState, loadBoot, ROM_BASE } from "./boot.ts";
 import { Bus } from "./bus/bus.ts";
 import { RamDma } from "./bus/dma.ts";
@@ -75,6 +75,11 @@ export interface MachineConfig {
   tlb?: TlbMode;
   virtio?: "modern" | "legacy";
   drives?: BlockBackend[];
+  /**
+   * Virtio slots of the disks in turn, then of the random source, all different; then the device tree lists slots from the last,
+   * as QEMU's does. What has none is in the first free one.
+   */
+  slots?: readonly number[];
   console: ByteStream;
   /** Virtio-console ports: 0 standard input and output, 1 standard error. */
   ports?: ByteStream[];
@@ -148,7 +153,7 @@ export class Machine implements PowerSwitch {
     const prng = new Prng((config.seed ?? 1) ^ 0x5eed), rngSeed = new Uint8Array(32);
     prng.fill(rngSeed);
     const tree = (initrd: { pa: number; len: number } | null) =>
-      boardFdt({ ramBytes, bootargs: config.bootargs ?? "", initrd, rngSeed, ad: this.ad, virtioSlots: VIRTIO_SLOTS });
+      boardFdt({ ramBytes, bootargs: config.bootargs ?? "", initrd, rngSeed, ad: this.ad, virtioSlots: VIRTIO_SLOTS, virtioFromLast: config.slots !== undefined });
     // The tree's length does not depend on where the initrd lies.
     this.fdtPa = pageDown(top - tree({ pa: top, len: 0 }).length - FDT_GROWTH_BYTES);
     this.initrd = initrdLen === 0 ? null : { pa: pageDown(this.fdtPa - initrdLen), len: initrdLen };
@@ -229,9 +234,11 @@ export class Machine implements PowerSwitch {
     functions.push(new VirtioRng(config.seed ?? 1));
     if (config.ports !== undefined && config.ports.length > 0) functions.push(new VirtioConsole(config.ports));
     if (functions.length > VIRTIO_SLOTS) throw new BoardError(`${functions.length} virtio devices, but ${VIRTIO_SLOTS} slots`);
+    const bySlot = new Array<VirtioFunction | null>(VIRTIO_SLOTS).fill(null);
+    functions.forEach((f, i) => { bySlot[config.slots?.[i] ?? bySlot.indexOf(null)] = f; });
     for (let i = 0; i < VIRTIO_SLOTS; i++) {
       const version = config.virtio === "legacy" ? 1 : 2;
-      const slot = new VirtioMmio(functions[i] ?? null, { version, dma, irq: plic.line(VIRTIO_IRQ + i), clock });
+      const slot = new VirtioMmio(bySlot[i]!, { version, dma, irq: plic.line(VIRTIO_IRQ + i), clock });
       this.virtio.push(slot);
       bus.attach(VIRTIO_BASE + i * VIRTIO_STRIDE, slot);
     }

@@ -6,7 +6,7 @@
 // only if the signed file calls itself by the code name that was wanted.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const SOURCES = "/etc/apt/sources.list.d/debian.sources";
 
@@ -105,16 +105,21 @@ export class DebianRiscv {
   }
 }
 
-/** Debian's kernel, fetched if it is not there yet. => its path, or why there is none */
-export function debianKernel(root: string, suite: string): { path: string } | { reason: string } {
-  const debian = new DebianRiscv(root, suite), image = /(^|\/)vmlinu[xz][^/]*$/, found = debian.find(image);
-  if (found !== null) return { path: found };
+/** Debian's kernel with its modules, fetched if it is not there yet. => its path and that of the modules, or why there is none */
+export function debianKernel(root: string, suite: string): { path: string; modules: string | null } | { reason: string } {
+  const debian = new DebianRiscv(root, suite), image = /(^|\/)vmlinu[xz][^/]*$/, list = /(^|\/)modules\.builtin$/;
+  const withModules = (path: string): { path: string; modules: string | null } => {
+    const builtin = debian.find(list);
+    return { path, modules: builtin === null ? null : dirname(builtin) };
+  };
+  const found = debian.find(image);
+  if (found !== null) return withModules(found);
   const failed = debian.update();
   if (failed !== null) return { reason: failed };
-  // The image lies in the package itself, or in one beside it.
-  const names = debian.depends("linux-image-riscv64").filter((n) => /^linux-(image|binary)-[0-9]/.test(n));
+  // The image lies in the package itself, or in one beside it; so do the modules.
+  const names = debian.depends("linux-image-riscv64").filter((n) => /^linux-(image|binary|modules)-[0-9]/.test(n));
   const error = debian.fetch(names.length > 0 ? names : ["linux-image-riscv64"]), path = debian.find(image);
-  return path === null ? { reason: error ?? `no kernel image in Debian's ${suite} for riscv64` } : { path };
+  return path === null ? { reason: error ?? `no kernel image in Debian's ${suite} for riscv64` } : withModules(path);
 }
 
 /** Debian's busybox-static, fetched if it is not there yet. => its path, or why there is none */

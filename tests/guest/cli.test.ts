@@ -160,7 +160,7 @@ test("QEMU's options for its board mean what they mean there", () => {
   assert.is(said("--kernel k --drive fs.img -nographic"), "--kernel k --drive fs.img");
   assert.is(said("--kernel k --append -v --rw --drive d"), "--kernel k --append -v --rw --drive d");
   assert.is(said("-kernel k -drive id=b,file=b.img,snapshot=on -drive id=a,file=a,,b.img,readonly=on -device virtio-blk-device,drive=b,bus=virtio-mmio-bus.1 " +
-    "-device virtio-blk-device,drive=a,bus=virtio-mmio-bus.0"), "--kernel k --drive a,b.img --drive b.img --virtio legacy");
+    "-device virtio-blk-device,drive=a,bus=virtio-mmio-bus.0"), "--kernel k --drive b.img --drive a,b.img --slots 1,0 --virtio legacy");
   assert.is(said("--kernel k --json -nographic"), "--kernel k --json");
   assert.is(said("-M virt -bios none --virtio modern"), "--bios none --virtio modern");
   const noted = "-smp 3 -device e1000 -cpu rv32 -serial file:log -M virt,aia=aplic -global a.b=c";
@@ -179,6 +179,22 @@ test("QEMU's options for its board mean what they mean there", () => {
   refused(machine("-kernel", kernel, "-device", "virtio-blk-device,drive=x"), /no -drive has that id/);
   assert.is(loanword(machine("-machine", "virt", "-bios", "none", "-nographic", "-m", "16M", "-kernel", kernel)).status, 42);
   assert.is(loanword(machine("--kernel", kernel, "--bios", "none")).status, 42);
+});
+
+test("QEMU's devices are in the slots that QEMU puts them into: its buses, else from the last slot down", () => {
+  const drives = ["a", "b", "c"].map((id) => `-drive file=${id}.img,if=none,format=raw,id=${id}`).join(" "), blk = (id: string, bus = "") => `-device virtio-blk-device,drive=${id}${bus}`;
+  const slots = (devices: string) => / --slots (\S+)/.exec(` ${fromQemu(`-M virt -kernel k ${drives} ${devices}`.split(" ")).argv.join(" ")}`)?.[1];
+  const on = (n: number) => `,bus=virtio-mmio-bus.${n}`;
+  assert.is(slots(`${blk("a")} ${blk("b")} ${blk("c")}`), "7,6,5");
+  assert.is(slots(`${blk("a")} -device virtio-rng-device ${blk("b")} ${blk("c", on(0))}`), "7,5,0,6");
+  assert.is(slots(`${blk("c", on(7))} ${blk("a")} ${blk("b", on(2))} -device virtio-rng-device${on(4)}`), "6,2,7,4");
+  assert.is(slots(`${blk("b", on(3))}`), "0,3,1", "disks of no device are in the first free slots");
+  assert.is(slots(""), undefined);
+  refused(machine("-kernel", kernel, ...`${drives} ${blk("a", on(1))} ${blk("b", on(1))}`.split(" ")), /virtio-mmio-bus\.1 has a device already/);
+  refused(machine("-kernel", kernel, ...`${drives} ${blk("a", on(8))}`.split(" ")), /there is no virtio-mmio-bus\.8; the last is 7/);
+  refused(machine("--kernel", kernel, "--drive", disk, "--slots", "8"), /--slots 8: give different numbers from 0 to 7/);
+  refused(machine("--kernel", kernel, "--drive", disk, "--slots", "1,1"), /--slots 1,1: give different numbers/);
+  refused(machine("--kernel", kernel, "--drive", disk, "--slots", "1,2,3"), /--slots 1,2,3: 3 slots for 1 disk and the random source/);
 });
 
 test("--dumpdtb writes the board's device tree", () => {

@@ -21,6 +21,16 @@ function firmware(named: string | undefined): string | undefined {
   return found;
 }
 
+/** => slots of the disks and perhaps of the random source, or nothing when none were given */
+function slotsOf(line: CommandLine, disks: number): { slots?: number[] } {
+  const value = text(line, "slots");
+  if (value === undefined) return {};
+  const slots = value.split(",").map((n) => (/^\d$/.test(n) ? Number(n) : VIRTIO_SLOTS));
+  if (new Set(slots).size < slots.length || Math.max(...slots) >= VIRTIO_SLOTS) throw new UsageError(`--slots ${value}: give different numbers from 0 to ${VIRTIO_SLOTS - 1}`);
+  if (slots.length < disks || slots.length > disks + 1) throw new UsageError(`--slots ${value}: ${slots.length} slots for ${disks} ${disks === 1 ? "disk" : "disks"} and the random source`);
+  return { slots };
+}
+
 /** => the exit status: that of the finisher or of tohost */
 export async function machineVerb(line: CommandLine): Promise<number> {
   const kernelPath = text(line, "kernel"), biosPath = firmware(text(line, "bios")), initrdPath = text(line, "initrd");
@@ -39,7 +49,7 @@ export async function machineVerb(line: CommandLine): Promise<number> {
   let machine: Machine;
   try {
     machine = new Machine({
-      ...common, drives, console: session.console, epochSeconds: epoch(clock), ...(append === undefined ? {} : { bootargs: append }),
+      ...common, drives, ...slotsOf(line, drives.length), console: session.console, epochSeconds: epoch(clock), ...(append === undefined ? {} : { bootargs: append }),
       ...(initrd === null ? {} : { initrd: initrd.bytes }), ...(kernel === null ? {} : { kernel }), ...(bios === null ? {} : { bios }),
     });
   } catch (e) {

@@ -26,6 +26,7 @@ const ROWS: readonly OptionRow[] = [
   { name: "append", value: "S", verbs: ALL, help: "the kernel's command line" },
   { name: "dumpdtb", value: "F", verbs: BARE, help: "write the board's device tree to a file, and start nothing" },
   { name: "drive", value: "F", many: true, verbs: BARE, help: "a disk image; may be given several times" },
+  { name: "slots", value: "N,...", verbs: BARE, help: "virtio slots of the disks in turn, then of the random source (default: the first free ones)" },
   { name: "disk", value: "F", verbs: KERNEL, help: "root disk instead of the embedded one" },
   { name: "dir", value: "HOST[:GUEST]", many: true, verbs: KERNEL, help: "show a host folder in the guest, read-only; copied in at start" },
   { name: "rw", verbs: ALL, help: "keep changes to disks; without it they are dropped" },

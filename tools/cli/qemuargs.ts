@@ -6,7 +6,8 @@
 //   -drive file=fs.img,if=none,format=raw,id=x0 -device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0
 //
 // As there: disks keep what is written to them unless -snapshot or snapshot=on is given, virtio is the legacy one unless told
-// otherwise, and a machine named by -machine or -M has OpenSBI unless it is given another -bios. Options in two dashes are ours.
+// otherwise, a device without a bus is in the last slot that is free, the device tree lists slots from the last, and a machine
+// named by -machine or -M has OpenSBI unless it is given another -bios. Options in two dashes are ours.
 import { didYouMean } from "./nearest.ts";
 import { takesValue, UsageError } from "./options.ts";
 
@@ -23,6 +24,8 @@ const BOARD_OPTIONS = new Set(["-machine", "-M", "-m", "-smp", "-global", "-driv
 /** Options whose value is passed on as it is. */
 const SAME: Readonly<Record<string, string>> = { "-kernel": "--kernel", "-bios": "--bios", "-initrd": "--initrd", "-append": "--append" };
 const KNOWN = [...IDLE_FLAGS, ...Object.keys(IDLE_VALUES), ...Object.keys(SAME), ...BOARD_OPTIONS, "-snapshot"].map((option) => option.slice(1));
+/** The board's virtio slots: virtio-mmio-bus.0 and so on. */
+const SLOTS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7];
 const LEGACY_OPTION = "virtio-mmio.force-legacy";
 
 export interface Translated {
@@ -45,8 +48,8 @@ class Translation {
   readonly out: string[] = [];
   readonly notes: string[] = [];
   private readonly drives: { id: string; file: string; dropped: boolean }[] = [];
-  /** By bus number, where the command line tells: that is the order of the slots. */
-  private readonly blocks: { drive: string; bus: number }[] = [];
+  /** Slots of disks by the names of their drives, and the random source's, which has no drive. */
+  private readonly placed = new Map<string | null, number>();
   private legacy = true;
   private snapshot = false;
   private board = false;
@@ -102,28 +105,41 @@ class Translation {
 
   private device(option: string, value: string, type: string, f: Map<string, string>): void {
     if (option === "-device" && (type === "virtio-blk-device" || type === "virtio-blk")) {
-      const bus = /virtio-mmio-bus\.(\d+)$/.exec(f.get("bus") ?? "");
-      this.blocks.push({ drive: f.get("drive") ?? "", bus: bus === null ? Infinity : Number(bus[1]) });
-    } else if (option !== "-device" || type !== "virtio-rng-device") this.notes.push(`${option} ${value}: there is no such device here`);
+      this.place(f.get("drive") ?? "", f.get("bus"));
+    } else if (option === "-device" && type === "virtio-rng-device") this.place(null, f.get("bus"));
+    else this.notes.push(`${option} ${value}: there is no such device here`);
+  }
+
+  /** The slot of a device: its bus, else the last that is free. */
+  private place(drive: string | null, bus: string | undefined): void {
+    const named = /virtio-mmio-bus\.(\d+)$/.exec(bus ?? ""), taken = [...this.placed.values()];
+    const slot = named === null ? SLOTS.findLast((s) => !taken.includes(s)) : Number(named[1]);
+    if (slot === undefined) throw new UsageError(`there are more than ${SLOTS.length} virtio devices`);
+    if (!SLOTS.includes(slot)) throw new UsageError(`there is no virtio-mmio-bus.${slot}; the last is ${SLOTS.length - 1}`);
+    if (taken.includes(slot)) throw new UsageError(`virtio-mmio-bus.${slot} has a device already`);
+    this.placed.set(drive, slot);
+  }
+
+  /** The disks, in the order of their drives, and the slots where they are not what they would be anyway. */
+  private placeDrives(): void {
+    const { out, drives, placed } = this, taken = [...placed.values()], free = SLOTS.filter((s) => !taken.includes(s));
+    for (const id of placed.keys()) if (id !== null && !drives.some((d) => d.id === id)) throw new UsageError(`-device virtio-blk-device,drive=${id}: no -drive has that id`);
+    for (const d of drives) out.push("--drive", d.file);
+    const slots = [...drives.map((d) => placed.get(d.id) ?? free.shift()), ...(placed.has(null) ? [placed.get(null)] : [])];
+    if (placed.size > 0 && slots.join() !== "0") out.push("--slots", slots.join());
   }
 
   finish(): Translated {
-    const { out, drives, blocks } = this;
+    const { out, drives, placed } = this;
     if (this.board && !out.includes("--bios")) out.push("--bios", "default");
-    const order = [...blocks].sort((a, b) => (a.bus === b.bus ? 0 : a.bus - b.bus)).map((b) => {
-      const drive = drives.find((d) => d.id === b.drive);
-      if (drive === undefined) throw new UsageError(`-device virtio-blk-device,drive=${b.drive}: no -drive has that id`);
-      return drive;
-    });
-    const rest = drives.filter((d) => !order.includes(d));
-    for (const d of [...order, ...rest]) out.push("--drive", d.file);
+    this.placeDrives();
     const dropped = drives.filter((d) => d.dropped || this.snapshot), kept = drives.find((d) => !dropped.includes(d));
     if (kept !== undefined && dropped.length > 0) {
       throw new UsageError(`-drive ${dropped[0]!.file} forgets what is written and ${kept.file} keeps it: here all disks do the one or the other (-snapshot: all forget)`);
     }
     if (kept !== undefined) out.push("--rw");
     const saysVirtio = out.some((word) => /^--virtio(=|$)/.test(word));
-    if ((this.board || blocks.length > 0) && this.legacy && !saysVirtio) out.push("--virtio", "legacy");
+    if ((this.board || placed.size > 0) && this.legacy && !saysVirtio) out.push("--virtio", "legacy");
     return { argv: out, notes: this.notes };
   }
 }

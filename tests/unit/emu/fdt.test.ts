@@ -1,7 +1,9 @@
 // The device tree, judged by dtc where it is installed, and the ELF reader on made-up files.
 import { spawnSync } from "node:child_process";
 import { boardFdt, FdtBuilder, isaString } from "../../../emu/fdt.ts";
+import { MemoryBackend } from "../../../emu/dev/backend.ts";
 import { ElfError, parseElf } from "../../../emu/elf.ts";
+import { Machine, type MachineConfig, VIRTIO_BASE, VIRTIO_SLOTS, VIRTIO_STRIDE } from "../../../emu/machine.ts";
 import { assert, suite } from "../../helpers/suite.ts";
 
 const test = suite("fdt and elf");
@@ -32,6 +34,15 @@ test.skipBecause(noDtc, "properties of every kind survive, however many", () => 
   for (let i = 0; i < 500; i++) f.begin(`node-${i}`).prop(`p${i}`, [i, 0xffffffff]).end();
   const text = decompile(f.end().finish());
   assert.ok(text.includes("p499 = <0x1f3 0xffffffff>") && text.includes("bytes = [01 02 03]"));
+});
+
+test("disks and random source are in the slots that were asked for, else in the first free ones; then the tree lists slots from the last, as QEMU's", () => {
+  const board = (more: Partial<MachineConfig>) => new Machine({ ramBytes: 1 << 20, console: { read: () => 0, write() {} }, drives: [1, 2].map(() => new MemoryBackend(new Uint8Array(4096))), ...more });
+  const ids = (m: Machine) => Array.from({ length: VIRTIO_SLOTS }, (_, i) => m.bus.read(VIRTIO_BASE + i * VIRTIO_STRIDE + 8, 4)).join("");
+  const order = (m: Machine) => [...Buffer.from(m.fdt).toString("latin1").matchAll(/virtio_mmio@1000(\d)000/g)].map((found) => found[1]).join("");
+  const plain = board({}), some = board({ slots: [7, 0] }), all = board({ slots: [2, 3, 7] });
+  assert.equal([ids(plain), ids(some), ids(all)], ["22400000", "24000002", "00220004"]);
+  assert.equal([order(plain), order(some), order(all)], ["12345678", "87654321", "87654321"]);
 });
 
 test("the ISA string begins as Linux wants it", () => {
