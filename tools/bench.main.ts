@@ -5,7 +5,7 @@
 //   OS operations     time for each operation: the difference of a long and a short run
 //
 // The rounds alternate between the rivals, so that a noisy moment hits all. The result is the median of the rounds.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { debianKernel } from "./debian.ts";
 import { parseToolArgs } from "./host/toolargs.ts";
@@ -13,7 +13,7 @@ import type { Timing } from "./bench/markers.ts";
 import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
 import { UNTUNED, untuned } from "./bench/untuned.ts";
 import { VARIANTS } from "./bench/variants.ts";
-import { geometricMean, median, overheadLine, ratios, type Row, table } from "./bench/report.ts";
+import { geometricMean, hugePagesLine, median, overheadLine, ratios, type Row, table } from "./bench/report.ts";
 import { hasCommand, nativePrograms, ourCommand, ourInstructions, type Overhead, overheadOf, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
 
 const HELP = `npm run bench -- [options] [names]
@@ -151,6 +151,15 @@ async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
   return samples.result();
 }
 
+/** => null where the host is no Linux */
+function hugePages(): string | null {
+  try {
+    return readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "latin1");
+  } catch {
+    return null;
+  }
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseToolArgs("bench", {
     allowPositionals: true,
@@ -172,6 +181,7 @@ async function main(): Promise<void> {
   }
   if (!ENGINES.includes(values.engine)) throw new Error(`bench: --engine ${values.engine}: give ${ENGINES.join(" or ")}`);
   mkdirSync(join(root, "build/bench"), { recursive: true });
+  process.stderr.write(hugePagesLine(hugePages()));
   const qemu = !values["no-qemu"], none = { reason: qemu ? "qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" : "not asked for" };
   const kernel = qemu && hasCommand("qemu-system-riscv64") ? debianKernel(root, values.suite) : none;
   if ("reason" in kernel) process.stderr.write(`bench: no column for qemu-system: ${kernel.reason}\n`);

@@ -1,7 +1,7 @@
 // The bench's arithmetic and its reader of markers; the measuring itself needs minutes and is no test.
 import { spawnSync } from "node:child_process";
 import { MarkerReader } from "../../tools/bench/markers.ts";
-import { geometricMean, median, overheadLine, ratios, type Row, table } from "../../tools/bench/report.ts";
+import { geometricMean, hugePagesLine, median, overheadLine, ratios, type Row, table } from "../../tools/bench/report.ts";
 import { overheadOf } from "../../tools/bench/rivals.ts";
 import { assert, suite } from "../helpers/suite.ts";
 
@@ -80,6 +80,11 @@ test("the emulator's own memory is read from what our machine says, and the most
   assert.is(overheadOf("panic: no line of figures\n"), null);
   assert.match(overheadLine([{ peakMiB: 140, endMiB: 120 }, { peakMiB: 139, endMiB: 131 }]), /beyond guest RAM: 140 MiB at its peak, 131 MiB at the end$/);
   assert.match(overheadLine([]), /not known/);
+});
+
+test("where only who asks has huge pages, it is said that QEMU asks and Node cannot", () => {
+  assert.match(hugePagesLine("always [madvise] never\n"), /QEMU does, Node cannot.*echo always/);
+  for (const other of ["[always] madvise never\n", "always madvise [never]\n", null]) assert.is(hugePagesLine(other), "");
 });
 
 test("--engine check is refused with the reason, and with what to do instead", () => {

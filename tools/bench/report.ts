@@ -46,5 +46,13 @@ export function overheadLine(runs: readonly { readonly peakMiB: number; readonly
   return `the emulator's own overhead beyond guest RAM: ${most((r) => r.peakMiB)} MiB at its peak, ${most((r) => r.endMiB)} MiB at the end`;
 }
 
+/**
+ * What the host's huge pages do to the ratios. => enabled: as Linux' transparent_hugepage/enabled has it, or null; "" where nothing is to be said
+ */
+export function hugePagesLine(enabled: string | null): string {
+  if (enabled === null || !enabled.includes("[madvise]")) return "";
+  return "huge pages go only to who asks for them on this host: QEMU does, Node cannot. As root, `echo always >/sys/kernel/mm/transparent_hugepage/enabled` gives them to both\n";
+}
+
 const number = (v: number | undefined): string => (v === undefined ? "-" : v >= 100 ? v.toFixed(0) : v.toPrecision(3));
 const ratio = (v: number | undefined): string => (v === undefined ? "-" : v.toFixed(2));
