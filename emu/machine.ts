@@ -235,7 +235,11 @@ export class Machine implements PowerSwitch {
     if (config.ports !== undefined && config.ports.length > 0) functions.push(new VirtioConsole(config.ports));
     if (functions.length > VIRTIO_SLOTS) throw new BoardError(`${functions.length} virtio devices, but ${VIRTIO_SLOTS} slots`);
     const bySlot = new Array<VirtioFunction | null>(VIRTIO_SLOTS).fill(null);
-    functions.forEach((f, i) => { bySlot[config.slots?.[i] ?? bySlot.indexOf(null)] = f; });
+    for (const [i, f] of functions.entries()) {
+      const at = config.slots?.[i] ?? bySlot.indexOf(null);
+      if (bySlot[at] !== null) throw new BoardError(`virtio slot ${at} is taken or not there; there are ${VIRTIO_SLOTS}, counted from 0`);
+      bySlot[at] = f;
+    }
     for (let i = 0; i < VIRTIO_SLOTS; i++) {
       const version = config.virtio === "legacy" ? 1 : 2;
       const slot = new VirtioMmio(bySlot[i]!, { version, dma, irq: plic.line(VIRTIO_IRQ + i), clock });

@@ -181,9 +181,9 @@ async function main(): Promise<void> {
   }
   if (!ENGINES.includes(values.engine)) throw new Error(`bench: --engine ${values.engine}: give ${ENGINES.join(" or ")}`);
   mkdirSync(join(root, "build/bench"), { recursive: true });
-  process.stderr.write(hugePagesLine(hugePages()));
   const qemu = !values["no-qemu"], none = { reason: qemu ? "qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" : "not asked for" };
   const kernel = qemu && hasCommand("qemu-system-riscv64") ? debianKernel(root, values.suite) : none;
+  if ("path" in kernel) process.stderr.write(hugePagesLine(hugePages()));
   if ("reason" in kernel) process.stderr.write(`bench: no column for qemu-system: ${kernel.reason}\n`);
   if (qemu && !hasCommand("qemu-riscv64")) process.stderr.write("bench: no column for qemu-user: qemu-riscv64 is not installed (Debian: qemu-user)\n");
   if (qemu && !hasCommand("gcc")) process.stderr.write("bench: no column for native: gcc is not installed (Debian: gcc)\n");

@@ -72,14 +72,14 @@ export function suiteFiles(root: string, list: readonly string[], more: readonly
   ];
 }
 
-/** What npm gives Node in this folder (.npmrc). */
-const NODE_OPTIONS = ["--v8-pool-size=1"];
+/** What npm gives Node in this folder, so that the bench measures it however it was started itself. */
+const nodeOptions = (root: string): string[] => /^node-options=(.*)$/m.exec(readFileSync(join(root, ".npmrc"), "utf8"))?.[1]!.split(" ") ?? [];
 
 /** Our machine in a process of its own. */
 export function ourCommand(root: string, folder: string, engine: string, more: readonly string[] = []): { command: string; args: string[] } {
   return {
     command: process.execPath,
-    args: [...NODE_OPTIONS, join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", ...more, "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
+    args: [...nodeOptions(root), join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", ...more, "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
   };
 }
 

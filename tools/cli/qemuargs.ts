@@ -8,6 +8,7 @@
 // As there: disks keep what is written to them unless -snapshot or snapshot=on is given, virtio is the legacy one unless told
 // otherwise, a device without a bus is in the last slot that is free, the device tree lists slots from the last, and a machine
 // named by -machine or -M has OpenSBI unless it is given another -bios. Options in two dashes are ours.
+import { VIRTIO_SLOTS } from "../../emu/machine.ts";
 import { didYouMean } from "./nearest.ts";
 import { takesValue, UsageError } from "./options.ts";
 
@@ -25,7 +26,7 @@ const BOARD_OPTIONS = new Set(["-machine", "-M", "-m", "-smp", "-global", "-driv
 const SAME: Readonly<Record<string, string>> = { "-kernel": "--kernel", "-bios": "--bios", "-initrd": "--initrd", "-append": "--append" };
 const KNOWN = [...IDLE_FLAGS, ...Object.keys(IDLE_VALUES), ...Object.keys(SAME), ...BOARD_OPTIONS, "-snapshot"].map((option) => option.slice(1));
 /** The board's virtio slots: virtio-mmio-bus.0 and so on. */
-const SLOTS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7];
+const SLOTS: readonly number[] = Array.from({ length: VIRTIO_SLOTS }, (_, i) => i);
 const LEGACY_OPTION = "virtio-mmio.force-legacy";
 
 export interface Translated {

@@ -42,6 +42,7 @@ test("disks and random source are in the slots that were asked for, else in the 
   const order = (m: Machine) => [...Buffer.from(m.fdt).toString("latin1").matchAll(/virtio_mmio@1000(\d)000/g)].map((found) => found[1]).join("");
   const plain = board({}), some = board({ slots: [7, 0] }), all = board({ slots: [2, 3, 7] });
   assert.equal([ids(plain), ids(some), ids(all)], ["22400000", "24000002", "00220004"]);
+  for (const slots of [[1, 1], [8], [0, 1, 1]]) assert.throws(() => board({ slots }), /virtio slot [18] is taken or not there/);
   assert.equal([order(plain), order(some), order(all)], ["12345678", "87654321", "87654321"]);
 });
 
