@@ -5,6 +5,7 @@
 // stay, so nothing that runs is pulled away from under the hart. A store is seen by the very next fetch, which the
 // architecture allows and fence.i demands at the latest.
 import { decode, type Decoded, isCompressed, newDecoded, rows } from "../isa/table.ts";
+import { firstLength, firstOf, pairOf } from "./fusion.ts";
 import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./ops.ts";
 import {
   CODE_BASE, CODE_SLOT, CODE_SLOTS, F0, FP_FAST_DYN, FP_FAST_RNE, PAGE_RECORD_BYTES, RAM_OFFSET, RECORD, REC_EXTRA, REC_IMM, REC_OP,
@@ -119,8 +120,8 @@ export class CodeCache {
       if (slot === NO_SLOT) continue;
       const from = Math.max(ramOffset - page * 4096, 0), to = Math.min(last - page * 4096, 4095);
       this.onCodeStore(page, from, to + 1);
-      // An instruction of four bytes may begin a halfword earlier.
-      this.clear(CODE_BASE + slot * CODE_SLOT, Math.max((from >>> 1) - 1, 0), (to >>> 1) + 1);
+      // An instruction of four bytes may begin a halfword earlier, and the first of a pair two halfwords before its second.
+      this.clear(CODE_BASE + slot * CODE_SLOT, Math.max((from >>> 1) - 3, 0), (to >>> 1) + 1);
     }
   }
 
@@ -154,6 +155,21 @@ export class CodeCache {
     return next < 0 ? low : low | (this.u16[next / 2]! << 16);
   }
 
+  /** Control that comes to a record by the instruction before it shall see it: no pair runs over it. */
+  standAlone(record: number): void {
+    const { u16 } = this;
+    for (const lenBytes of [2, 4] as const) {
+      const at = this.recordBefore(record, lenBytes) / 2;
+      if (at > 0 && firstLength(u16[at]!) === lenBytes) u16[at] = firstOf(u16[at]!);
+    }
+  }
+
+  /** The record of an instruction of this length that ends where the one of a record begins. => below 0: on another page */
+  private recordBefore(record: number, lenBytes: 2 | 4): number {
+    const distance = (lenBytes / 2) * RECORD;
+    return (record - CODE_BASE) % CODE_SLOT < distance ? -1 : record - distance + REC_OP;
+  }
+
   /**
    * Decodes the instruction of a record, and those behind it to the end of the straight line: each would come here by itself. One
    * across two pages is decoded at each execution: its second page may change.
@@ -161,7 +177,7 @@ export class CodeCache {
   decodeAt(record: number): void {
     const { u16 } = this, first = this.ramOffsetOf(record), inPage = first % 4096;
     for (let offset = inPage, at = record; offset < 4096; offset += this.d.lenBytes, at = record + (offset - inPage) * (RECORD / 2)) {
-      if (offset > inPage && u16[(at + REC_OP) / 2] !== OP_DECODE) return;
+      if (offset > inPage && u16[(at + REC_OP) / 2] !== OP_DECODE) return this.pairUp(at);
       this.decodes++;
       const half = (RAM_OFFSET + first - inPage + offset) / 2, low = u16[half]!, isShort = isCompressed(low);
       if ((!isShort && offset === 4094) || this.guarded[first >>> 12] === 1) {
@@ -169,7 +185,17 @@ export class CodeCache {
         return;
       }
       const op = u16[(at + REC_OP) / 2] = this.fill(at, low | (isShort ? 0 : u16[half + 1]! << 16), offset);
+      this.pairUp(at);
       if (op === OP_ILLEGAL || shapes[this.d.row]!.endsLine) return;
+    }
+  }
+
+  /** Makes pairs of a decoded record and what was decoded before it, where there is an operation for both. */
+  private pairUp(record: number): void {
+    const { u16 } = this, second = firstOf(u16[(record + REC_OP) / 2]!);
+    for (const lenBytes of [2, 4] as const) {
+      const at = this.recordBefore(record, lenBytes) / 2, op = at > 0 ? pairOf(u16[at]!, second) : 0;
+      if (op !== 0 && firstLength(op) === lenBytes) u16[at] = op;
     }
   }
 
@@ -198,7 +224,7 @@ export class CodeCache {
 
   /** Index into the instruction table of a decoded record, or -1; for statistics. */
   rowAt(record: number): number {
-    const op = this.u16[record / 2]! - FIRST_ROW_OP;
+    const op = firstOf(this.u16[record / 2]!) - FIRST_ROW_OP;
     return op >= 0 && op < rows.length ? op : -1;
   }
 }

@@ -9,7 +9,7 @@ import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
 import { type Emitter, F64, I32, I64, type MemoryOp, sizeOf, type WasmType } from "../jit/wasm.ts";
 import { CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED, KIND_LOAD, KIND_LR } from "./cold.ts";
 import {
-  DATA_ENTRIES, DATA_ENTRY, FS, HOST_PAGE, HOT_FLAG, PAGE_RECORD_BYTES, REC_COUNT, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
+  DATA_ENTRIES, DATA_ENTRY, FS, HOST_PAGE, HOT_FLAG, PAGE_RECORD_BYTES, RECORD, REC_COUNT, REC_EXTRA, REC_IMM, REC_PLACE, REC_RD, REC_RS1, REC_RS2, REC_RS3, TAG_READ,
   TAG_WRITE,
 } from "./layout.ts";
 import { type LocalPool, WasmBuilder } from "./wasmbuilder.ts";
@@ -71,6 +71,15 @@ export abstract class Handler extends WasmBuilder implements Builder {
   /** Goes on behind the instruction. */
   finish(): void {
     if (!this.ended) this.to(this.lenBytes === 2 ? TO_NEXT2 : TO_NEXT4);
+  }
+
+  /** Goes on to the second instruction of a pair, whose handler follows: as $next4 and $top do. */
+  goOn(): void {
+    const { e, l } = this;
+    e.get(l.left).op("i32.eqz");
+    e.hint(false);
+    e.brIf(this.depth + (this.lenBytes === 2 ? TO_NEXT2 : TO_NEXT4));
+    e.get(l.left).i32(1).op("i32.sub").set(l.left).get(l.ip).i32((this.lenBytes / 2) * RECORD).op("i32.add").set(l.ip);
   }
 
   /** Branches to a label, from inside `extra` more blocks. */

@@ -18,13 +18,14 @@
 //
 // Locals hold the record pointer, the page and the instructions left; the pc is where the record pointer stands in its
 // page. One function with the calls in it ran at about half the speed: V8 spilled around them, and computed what handlers
-// shared before each dispatch. Handlers for pairs of instructions gained nothing in that shape; in this one they are untried.
+// shared before each dispatch. Of fast, some handlers do two instructions that often follow each other (fusion.ts).
 import { rows } from "../isa/table.ts";
 import { Emitter, I32, I64, ModuleBuilder } from "../jit/wasm.ts";
 import {
   ExactHandler, FN_DATA_MISS, FN_FETCH_MISS, FN_HOT, FN_REGION_FLOAT, FN_REGION_MISS, FN_VERIFY, RUN_BUDGET, RUN_COLD, RUN_FETCH, RUN_LEAVE, RUN_TRAP,
 } from "./exacthandler.ts";
 import { FastHandler } from "./fasthandler.ts";
+import { FAST_OP_COUNT, firstOf, pairs } from "./fusion.ts";
 import { CORE_PARAMS, CORE_RESULTS, floatFunction, goFunction, missFunction, runFunction, stopFunction, TABLE_SLOTS } from "../jit/core.ts";
 import { emitCount, type Locals } from "./handler.ts";
 import {
@@ -80,14 +81,15 @@ function emitFetch(e: Emitter, hart: number, l: Locals, kind: Kind): void {
   e.i32(RUN_FETCH).set(l.why).br(2).op("end");
 }
 
-/** The handlers: one block each, closed one after the other behind the br_table. */
+/** The handlers: one block each, closed one after the other behind the br_table. Of a pair exact does the first instruction. */
 function emitHandlers(e: Emitter, hart: number, l: Locals, kind: Kind): void {
-  const pool = new LocalPool(e), Made = kind === "fast" ? FastHandler : ExactHandler;
-  for (let op = 0; op < OP_COUNT; op++) e.block();
-  e.get(l.operation).brTable(Array.from({ length: OP_COUNT }, (_, op) => op), OP_ILLEGAL);
+  const pool = new LocalPool(e), Made = kind === "fast" ? FastHandler : ExactHandler, count = kind === "fast" ? FAST_OP_COUNT : OP_COUNT;
+  for (let op = 0; op < count; op++) e.block();
+  e.get(l.operation).brTable(Array.from({ length: FAST_OP_COUNT }, (_, op) => (op < count ? op : firstOf(op))), OP_ILLEGAL);
+  const handler = (op: number, lenBytes: 2 | 4) => new Made(e, hart, l, pool, count - 1 - op, lenBytes);
   for (let op = 0; op < OP_COUNT; op++) {
     e.op("end");
-    const { row, lenBytes } = opInstruction(op), h = new Made(e, hart, l, pool, OP_COUNT - 1 - op, lenBytes);
+    const { row, lenBytes } = opInstruction(op), h = handler(op, lenBytes);
     if (op === OP_DECODE) h.decode();
     else if (op === OP_PAGE_END) h.pageEnd();
     else if (op === OP_CROSS) h.cross();
@@ -95,6 +97,16 @@ function emitHandlers(e: Emitter, hart: number, l: Locals, kind: Kind): void {
     else if (op === OP_ENTER) h.enter();
     else rows[row]!.sem(h);
     if (op !== OP_ILLEGAL) h.finish();
+  }
+  for (let op = OP_COUNT; op < count; op++) {
+    e.op("end");
+    const { first, second } = pairs[op - OP_COUNT]!;
+    for (const [i, one] of [first, second].entries()) {
+      const { row, lenBytes } = opInstruction(one), h = handler(op, lenBytes);
+      rows[row]!.sem(h);
+      if (i === 0) h.goOn();
+      else h.finish();
+    }
   }
 }
 

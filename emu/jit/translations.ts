@@ -184,6 +184,7 @@ export class Translations {
       // Another region's entry stays: both are right.
       if (record < 0 || this.isEntry(record)) return;
       if (this.u16[record >> 1] === OP_DECODE) this.code.decodeAt(record);
+      this.code.standAlone(record);
       const cell = n === 0 ? firstCell : this.takeCell(), at = this.cellAt(cell) >> 2, { i32 } = this;
       if (n > 0) module.cells.push(cell);
       i32[at + CELL_STAMP / 4] = epoch;
