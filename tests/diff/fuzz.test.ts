@@ -9,7 +9,8 @@ import { rows } from "../../emu/isa/table.ts";
 const test = suite("random programs"), why = qemuMissing();
 const INSNS = 20000;
 
-const runs: readonly (readonly [number, TlbMode, number])[] = [[1001, "normal", 0], [1002, "tiny", 0], [1003, "hostile", 0], [1004, "normal", 0], [1005, "tiny", 97]];
+// In 216 QEMU and this machine part ways: see partsWays.
+const runs: readonly (readonly [number, TlbMode, number])[] = [[1001, "normal", 0], [1002, "tiny", 0], [1003, "hostile", 0], [1004, "normal", 0], [1005, "tiny", 97], [216, "normal", 0]];
 for (const [seed, tlb, slice] of runs) {
   test.skipBecause(why, `program ${seed} does in QEMU what it does here (TLB ${tlb}${slice ? `, ${slice} instructions at a time` : ""})`, () => {
     const program = makeProgram(seed, INSNS), report = difference(program, runInQemu(program), runHere(program, tlb, slice).ram);
