@@ -26,9 +26,19 @@ export function filesBelow(dir, suffix) {
 export async function buildTools() {
   const outdir = "build/tools", startedMs = Date.now();
   const result = await build({ ...common, entryPoints: filesBelow("tools", ".main.ts"), outdir, outbase: "tools", outExtension: { ".js": ".mjs" }, splitting: true, metafile: true });
-  dropOldPieces(outdir, new Set([...Object.keys(result.metafile.outputs), STAMP]));
-  writeFileSync(join(root, STAMP), JSON.stringify({ startedMs, sources: Object.keys(result.metafile.inputs) }));
+  const cli = await buildCli(`${outdir}/cli.cjs`);
+  dropOldPieces(outdir, new Set([result, cli].flatMap((r) => Object.keys(r.metafile.outputs)).concat(STAMP)));
+  const sources = new Set([result, cli].flatMap((r) => Object.keys(r.metafile.inputs)));
+  writeFileSync(join(root, STAMP), JSON.stringify({ startedMs, sources: [...sources] }));
   return result;
+}
+
+/** The command line program in one piece, as tools/host/compiled.ts wants it. Its characters are ASCII, as esbuild has it. */
+function buildCli(outfile) {
+  return build({
+    ...common, format: "cjs", entryPoints: ["tools/cli/main.ts"], outfile, metafile: true,
+    define: { "import.meta.url": "moduleUrl" }, banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
+  });
 }
 
 /** Pieces have names of their contents, so each build leaves those of the last one behind. A program that runs may still load its own: the young stay. */
