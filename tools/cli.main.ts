@@ -10,4 +10,5 @@ tuneV8();
 const argv = process.argv.slice(2), [verb = ""] = argv;
 // Each verb leaves the code that it needs itself.
 const { main } = loadCompiled(fileURLToPath(new URL("./cli.cjs", import.meta.url)), isVerb(verb) ? verb : "other") as typeof Cli;
-process.exitCode = await main(argv);
+// Everything is written by now: to end at once saves what Node would tidy up.
+process.exit(await main(argv));

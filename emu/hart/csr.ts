@@ -7,18 +7,20 @@ import {
   FFLAGS, FRM, FCSR, SSTATUS, SIE, STVEC, SCOUNTEREN, SENVCFG, SSCRATCH, SEPC, SCAUSE, STVAL, SIP, STIMECMP, SATP, MSTATUS, MISA, MEDELEG,
   MIDELEG, MIE, MTVEC, MCOUNTEREN, MENVCFG, MHPMEVENT3, MSCRATCH, MEPC, MCAUSE, MTVAL, MIP, PMPCFG0, PMPADDR0, TSELECT, TDATA3,
   MHPMCOUNTER3, HPMCOUNTER3, MVENDORID, MARCHID, MIMPID, MHARTID, MCONFIGPTR, MSTATUS_SIE, MSTATUS_MIE, MSTATUS_SPIE,
-  MSTATUS_MPIE, MSTATUS_SPP, MSTATUS_MPP, MSTATUS_FS, MSTATUS_MPRV, MSTATUS_SUM, MSTATUS_MXR, MSTATUS_TVM, MSTATUS_TW, MSTATUS_TSR, FS_SHIFT,
+  MSTATUS_MPIE, MSTATUS_SPP, MSTATUS_MPP, MSTATUS_FS, MSTATUS_MPRV, MSTATUS_SUM, MSTATUS_MXR, MSTATUS_TVM, MSTATUS_TW, MSTATUS_TSR, FS_SHIFT, SSTATUS_WRITABLE, UXL_64,
 } from "./csrnum.ts";
 import { ALL_INTERRUPTS, SSI, S_INTERRUPTS, type Interrupts } from "./interrupts.ts";
 import type { Pmp } from "./pmp.ts";
 import { SATP_BARE, SATP_SV39, SATP_SV48 } from "../mmu/walk.ts";
 
-/** The floating-point state, which generated code reads and so lies in the hart's block. */
+/** What generated code knows of the CSRs, and so lies in the hart's block. */
 export interface FloatState {
   fflags: number;
   frm: number;
   /** mstatus.FS: 0 off, 1 initial, 2 clean, 3 dirty. */
   fs: number;
+  /** mstatus without FS and the fixed fields. */
+  status: number;
 }
 
 /** What a write changed, for whoever keeps derived state. */
@@ -28,9 +30,8 @@ const TRANSLATES = MSTATUS_MPRV | MSTATUS_MPP | MSTATUS_SUM | MSTATUS_MXR;
 
 const MSTATUS_WRITABLE = MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE | MSTATUS_SPP | MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR
   | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
-const SSTATUS_WRITABLE = MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SUM | MSTATUS_MXR;
 /** UXL and SXL say 64 bits; sstatus shows UXL alone. */
-const UXL_64 = 2, SXL_64 = 2 << 2, SD = 1 << 31;
+const SXL_64 = UXL_64 << 2, SD = 1 << 31;
 /** All exceptions below 16 but those from M-mode, and the reserved ones. */
 const MEDELEG_WRITABLE = 0xb3ff;
 const MISA_LO = "ACDFIMSU".split("").reduce((bits, letter) => bits | (1 << (letter.charCodeAt(0) - 65)), 0), MISA_HI = 2 << 30;
@@ -56,8 +57,6 @@ export class Csrs {
   /** CHANGED_* since someone last cleared it. */
   changed = 0;
 
-  /** mstatus without FS and the fixed fields. */
-  mstatus = 0;
   medeleg = 0;
   mcounteren = 0;
   scounteren = 0;
@@ -93,6 +92,10 @@ export class Csrs {
     this.counters.reset();
     this.changed = CHANGED_TRANSLATION | CHANGED_INTERRUPTS | CHANGED_PMP;
   }
+
+  /** mstatus without FS and the fixed fields. */
+  get mstatus(): number { return this.float.status; }
+  set mstatus(v: number) { this.float.status = v; }
 
   /** Whether menvcfg lets the hart set A and D in page tables. */
   get adue(): boolean {

@@ -21,6 +21,8 @@ export const MSTATUS_SIE = 1 << 1, MSTATUS_MIE = 1 << 3, MSTATUS_SPIE = 1 << 5, 
   MSTATUS_FS = 3 << 13, MSTATUS_MPRV = 1 << 17, MSTATUS_SUM = 1 << 18, MSTATUS_MXR = 1 << 19, MSTATUS_TVM = 1 << 20, MSTATUS_TW = 1 << 21,
   MSTATUS_TSR = 1 << 22;
 export const MPP_SHIFT = 11, SPP_SHIFT = 8, FS_SHIFT = 13;
+/** What of mstatus sstatus shows and lets be written, besides FS; UXL of its high word. */
+export const SSTATUS_WRITABLE = MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SUM | MSTATUS_MXR, UXL_64 = 2;
 
 // Interrupt bits of mip and mie; the exponent is the cause.
 export const IRQ_SSI = 1, IRQ_MSI = 3, IRQ_STI = 5, IRQ_MTI = 7, IRQ_SEI = 9, IRQ_MEI = 11;

@@ -39,6 +39,6 @@ export class FastHandler extends Handler {
 
   private leave(): void {
     this.cold();
-    this.ended = true;
+    if (this.nested === 0) this.ended = true;
   }
 }

@@ -59,6 +59,8 @@ export const PAGE_SLOT_COUNT = 256, LOOP_SLOTS = 64, SLOT_PAGES = 1024, SLOT_ADD
 export const NO_PAGE = 1;
 /** i64 instructions that retired in translated code. */
 export const TRANSLATED = 672;
+/** i32 mstatus without FS and what is fixed. i32 what generated code may do to its SIE by itself: bit 0, clear it; bit 1, set it. */
+export const STATUS = 680, SIE_OPEN = 684;
 
 /**
  * Data TLB: 4096 entries of 32 bytes: i64 read tag, i64 write tag, i32 host offset of the page; i32 low word of the PTE, i32 1 when the slot

@@ -13,6 +13,7 @@ import {
 } from "./csrnum.ts";
 import { GO_ON, type Hart, type Privileged as HartPart, STOP_BUDGET, STOP_HALT, STOP_INTERRUPT, STOP_TRAP, STOP_WFI } from "./hart.ts";
 import type { Interrupts } from "./interrupts.ts";
+import { SIE_OPEN } from "./layout.ts";
 import { enterTrap, isDelegated, returnFromM, returnFromS, type TrapState } from "./trap.ts";
 import type { Engine } from "../jit/engine.ts";
 import type { Mmu } from "../mmu/mmu.ts";
@@ -164,7 +165,10 @@ export class Privileged implements HartPart, TrapState {
       this.waiting = false;
     }
     const irq = this.interrupts.takeable(this.priv, this.csrs.mstatus);
-    if (irq < 0) return GO_ON;
+    if (irq < 0) {
+      if (!this.options.hosted) this.openSie();
+      return GO_ON;
+    }
     if (this.options.hosted && isDelegated(this.csrs, irq, true, this.priv)) return STOP_INTERRUPT;
     this.trapCounts[16 + irq]!++;
     enterTrap(this.csrs, this, irq, true, 0, 0);
@@ -232,6 +236,7 @@ export class Privileged implements HartPart, TrapState {
   private settle(): boolean {
     const { csrs, mmu } = this, { changed } = csrs;
     csrs.changed = 0;
+    if (!this.options.hosted) this.openSie();
     if ((changed & CHANGED_PMP) !== 0) mmu.protectionChanged();
     if ((changed & CHANGED_TRANSLATION) === 0) return (changed & CHANGED_PMP) !== 0;
     const { walker } = mmu, status = csrs.mstatus, mode = csrs.satpHi >>> 28;
@@ -244,6 +249,12 @@ export class Privileged implements HartPart, TrapState {
     const sum = priv === PRIV_S && mode !== 0 && walker.sum ? 4 : 0, mxr = priv !== PRIV_M && mode !== 0 && walker.mxr ? 8 : 0;
     const moved = mmu.setContext(csrs.satpLo, csrs.satpHi, priv | sum | mxr, this.priv);
     return moved || (changed & CHANGED_PMP) !== 0;
+  }
+
+  /** Says what guest code may do to sstatus.SIE without us: nothing in U-mode, and not set it while that would let an interrupt in. */
+  private openSie(): void {
+    const { mip, mie, mideleg } = this.interrupts;
+    this.hart.setField(SIE_OPEN, this.priv === PRIV_U ? 0 : (mip & mie & mideleg) === 0 ? 3 : 1);
   }
 
   private illegal(insn: number): number {

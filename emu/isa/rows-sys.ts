@@ -1,6 +1,7 @@
 // Atomics, fences, CSR instructions and the privileged instructions.
 import { CAUSE_BREAKPOINT, KIND_AMO, KIND_LR } from "../hart/cold.ts";
-import { FFLAGS, FRM, RESERVATION, RESERVED_VALUE } from "../hart/layout.ts";
+import { FS_SHIFT, MSTATUS_SIE, SSTATUS, SSTATUS_WRITABLE, UXL_64 } from "../hart/csrnum.ts";
+import { FFLAGS, FRM, FS, RESERVATION, RESERVED_VALUE, SIE_OPEN, STATUS } from "../hart/layout.ts";
 import type { Op } from "../jit/wasm.ts";
 import type { Builder, Row, Semantics, V } from "./builder.ts";
 import { setFloatFlags } from "./floatflags.ts";
@@ -66,7 +67,9 @@ const atomicRows: Row[] = [
 
 const cold = (name: string, match: number, mask: number, args: string, ext = "zicsr"): Row => ({ name, match, mask, args, ext, sem: (c) => c.system() });
 
-const FFLAGS_CSR = 1, FRM_CSR = 2, FCSR = 3;
+const FFLAGS_CSR = 1, FRM_CSR = 2, FCSR = 3, FS_DIRTY = 3;
+/** The high word of sstatus, in place. */
+const UXL = BigInt(UXL_64) << 32n, SD = 1n << 63n;
 type CsrOp = "write" | "set" | "clear";
 
 /** fflags, frm and fcsr, where the instruction is known: numeric code saves and restores them in its loops. */
@@ -84,11 +87,29 @@ function floatCsr(c: Builder, n: number, op: CsrOp, operand: V, writes: boolean)
   c.setX(c.op("i64.extend_i32_u", old));
 }
 
-/** A CSR instruction: TypeScript's, but for the floating-point ones where their number is known. */
+/**
+ * sstatus, where no more than SIE changes: kernels switch interrupts off and on everywhere. What else it may be, and what lets an interrupt in,
+ * is TypeScript's.
+ */
+function switchSie(c: Builder, isKnown: boolean, op: "set" | "clear", immediate: boolean): void {
+  const insn = c.imm32(), value = c.let(immediate ? c.op("i32.and", c.op("i32.shr_u", insn, c.i32(15)), c.i32(31)) : c.w("rs1"));
+  const open = c.field("i32.load", SIE_OPEN), isOpen = op === "set" ? c.op("i32.shr_u", open, c.i32(1)) : c.op("i32.and", open, c.i32(1));
+  const mayDo = c.op("i32.and", isOpen, c.op("i32.eqz", c.op("i32.and", value, c.i32(~MSTATUS_SIE))));
+  c.when(isKnown ? mayDo : c.op("i32.and", mayDo, c.op("i32.eq", c.op("i32.shr_u", c.imm32(), c.i32(20)), c.i32(SSTATUS))), () => {
+    const status = c.let(c.field("i32.load", STATUS)), fs = c.let(c.field("i32.load", FS));
+    const low = c.op("i32.or", c.op("i32.and", status, c.i32(SSTATUS_WRITABLE)), c.op("i32.shl", fs, c.i32(FS_SHIFT)));
+    const high = c.select(c.op("i32.eq", fs, c.i32(FS_DIRTY)), c.i64(BigInt.asIntN(64, SD | UXL)), c.i64(UXL));
+    c.setField("i32.store", STATUS, op === "set" ? c.op("i32.or", status, value) : c.op("i32.and", status, c.op("i32.xor", value, c.i32(-1))));
+    c.setX(c.op("i64.or", c.op("i64.extend_i32_u", low), high));
+  }, () => c.system());
+}
+
+/** A CSR instruction: TypeScript's, but for the floating-point ones where their number is known, and for interrupts off and on. */
 const csr = (name: string, funct3: number, op: CsrOp, immediate: boolean): Row => ({
   name, match: 0x73 | (funct3 << 12), mask: 0x707f, args: immediate ? "rd,csr,zimm" : "rd,csr,rs1", ext: "zicsr",
   sem: (c) => {
     const known = c.csr();
+    if (op !== "write" && (known === null || known.number === SSTATUS)) return switchSie(c, known !== null, op, immediate);
     if (known === null || !isFloatCsr(known.number)) return c.system();
     floatCsr(c, known.number, op, immediate ? c.i32(known.source) : c.w("rs1"), op === "write" || known.source !== 0);
   },
@@ -99,7 +120,8 @@ export const isFloatCsr = (n: number): boolean => n >= FFLAGS_CSR && n <= FCSR;
 const systemRows: Row[] = [
   // One hart: memory is in program order, and devices answer at once.
   { name: "fence", match: 0x0f, mask: 0x707f, args: "fence", ext: "i", sem: () => {} },
-  cold("fence.i", 0x100f, 0x707f, "", "zifencei"),
+  // Stores to code are seen at once: they leave translated code, and records and translations go with them.
+  { name: "fence.i", match: 0x100f, mask: 0x707f, args: "", ext: "zifencei", sem: () => {} },
   cold("ecall", 0x73, EXACT, "", "i"),
   { name: "ebreak", match: 0x100073, mask: EXACT, args: "", ext: "i", sem: (c) => c.trap(CAUSE_BREAKPOINT, c.pc()) },
   csr("csrrw", 1, "write", false), csr("csrrs", 2, "set", false), csr("csrrc", 3, "clear", false),

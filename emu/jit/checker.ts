@@ -5,7 +5,7 @@
 // Pages are copied when the TLB first lets anybody write to them, which after a flush is before the first store. Regions do
 // not chain: no cell is ever stamped. The interpreter's result is what the guest goes on with.
 import {
-  CELL, CELL_ENTRY, CELL_SLOT, CELLS, FFLAGS, FRM, FS, HART_STRIDE, LEFT, PC, RESERVATION, RESERVED_VALUE, X0, X_SINK,
+  CELL, CELL_ENTRY, CELL_SLOT, CELLS, FFLAGS, FRM, FS, HART_STRIDE, LEFT, PC, RESERVATION, RESERVED_VALUE, STATUS, X0, X_SINK,
 } from "../hart/layout.ts";
 
 /** A region and the interpreter disagree: a bug of the translator. */
@@ -25,7 +25,7 @@ type RegionFunction = (pc: bigint, left: number, ret: bigint, how: number) => nu
 const PAGE = 4096, NOWHERE = 1n;
 /** Words that both must leave the same: x and f registers lie before PC, without the sink. */
 const FIELDS: readonly (readonly [name: string, offset: number])[] = [
-  ["pc", PC], ["pc", PC + 4], ["instructions left", LEFT], ["fflags", FFLAGS], ["frm", FRM], ["mstatus.FS", FS], ["reservation", RESERVATION],
+  ["pc", PC], ["pc", PC + 4], ["instructions left", LEFT], ["fflags", FFLAGS], ["frm", FRM], ["mstatus.FS", FS], ["mstatus", STATUS], ["reservation", RESERVATION],
   ["reserved value", RESERVED_VALUE], ["reserved value", RESERVED_VALUE + 4],
 ];
 

@@ -4,7 +4,7 @@
 //   code bytes --decode--> instructions by address --leaders--> blocks --edges by address--> region
 //
 // Only code that has run and that the hart could fetch now is followed: nothing here raises faults or sets A bits.
-import { isPunted, type InsnShape, shapeOf } from "./shape.ts";
+import { isPunted, isSieSwitch, type InsnShape, shapeOf } from "./shape.ts";
 import { STANDARD, type Tuning } from "./tuning.ts";
 import { decode, type Decoded, isCompressed, newDecoded, rowNamed } from "../isa/table.ts";
 
@@ -203,6 +203,8 @@ class Discovery {
         return;
       }
       const next = va + insn.lenBytes;
+      // Where it changes more than SIE the interpreter comes back behind it.
+      if (insn.shape.readsX1 && insn.rs1 !== 0 && isSieSwitch(insn.shape, insn.imm)) return this.enter(next);
       if (insn.shape.isBranch) {
         this.lead(next);
         this.lead(va + insn.imm);

@@ -311,6 +311,20 @@ function status({ r, code, privilege, sum }: Place): void {
   code.op(r.pick(["csrrs", "csrrc"]), { rd: 0, rs1: T1, csr: privilege === 3 ? 0x300 : 0x100 });
 }
 
+/** Interrupts off and on, none of which is enabled: what SIE, SPIE and SPP were. FS may be dirty to one and clean to the other. */
+function switches({ r, code, privilege }: Place): void {
+  if (privilege === 0 && r.percent(80)) return;
+  const rd = r.pick([0, T1, T1]);
+  if (r.percent(50)) code.op(r.pick(["csrrsi", "csrrci"]), { rd, csr: 0x100, zimm: r.pick([2, 2, 2, 0, 3]) });
+  else {
+    code.op("addi", { rd: T2, rs1: 0, imm: r.pick([2, 2, 0, 0x20, 0x22]) });
+    code.op(r.pick(["csrrs", "csrrc"]), { rd, rs1: r.pick([T2, T2, T2, 0]), csr: 0x100 });
+  }
+  if (rd === 0) return;
+  code.op("andi", { rd: T1, rs1: T1, imm: 0x122 });
+  code.op("add", { rd: target(r), rs1: T1, rs2: 0 });
+}
+
 /**
  * sscratch, scause, stval. Of other registers QEMU keeps bits that the specification fixes (mepc and sepc bit 0, the
  * hypervisor's in mideleg and mip, the upper half of mcounteren), has modes
@@ -351,7 +365,7 @@ function inOtherExtensions(insn: number): boolean {
 
 const weights: readonly (readonly [number, Unit])[] = [
   [22, plain], [10, fresh], [6, freshFloat], [28, float], [3, fused], [4, floatState], [1, floatOff], [14, access], [5, atomic], [3, reservation],
-  [18, short], [1, stackMove], [6, branch], [3, indirect], [2, loop], [1, modify], [5, odd], [2, remap], [1, status], [2, illegal], [2, csr], [2, borrowed],
+  [18, short], [1, stackMove], [6, branch], [3, indirect], [2, loop], [1, modify], [5, odd], [2, remap], [1, status], [3, switches], [2, illegal], [2, csr], [2, borrowed],
 ];
 const pool = weights.flatMap(([n, unit]) => new Array<Unit>(n).fill(unit));
 

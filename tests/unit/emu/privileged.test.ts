@@ -153,6 +153,70 @@ loop:   j loop
 `).hart.instret, "whatever the loop does");
 });
 
+for (const [engine, tuning] of [["interp", {}], ["jit", { hot: 2 }], ["check", { hot: 2 }]] as const) {
+  test(`an interrupt that waits comes behind the instruction that lets it in, and none before (${engine})`, () => {
+    const { hart, at } = run(`
+        la t0, done
+        csrw mtvec, t0
+        la t0, strap
+        csrw stvec, t0
+        li t0, 0x222
+        csrw mideleg, t0
+        li t0, 2
+        csrw mie, t0
+        ${ENTER(1)}
+next:   li s0, 200
+        li s1, 2
+loop:   csrrci a1, sstatus, 2
+        and a1, a1, s1
+        add a2, a2, a1
+        csrs sstatus, s1
+        csrrc a3, sstatus, s1
+        and a3, a3, s1
+        add a4, a4, a3
+        csrrsi x0, sstatus, 2
+        addi s0, s0, -1
+        bnez s0, loop
+        csrrci x0, sstatus, 2
+        csrrsi x0, sip, 2
+        li s0, 5
+wait:   csrrs a5, sstatus, x0
+        and a5, a5, s1
+        add a6, a6, a5
+        addi s0, s0, -1
+        bnez s0, wait
+        csrs sstatus, s1
+behind: li a0, 1
+        j done
+strap:  csrr s2, sepc
+        li a0, 2
+        ebreak
+`, { engine, tuning });
+    assert.is(hart.reg(A0), 2);
+    assert.is(hart.reg(18), at("behind"));
+    assert.is(hart.readCsr(csr.SCAUSE), (1n << 63n) | 1n);
+    assert.equal([12, 14, 16].map((r) => hart.reg(r)), [2 * 199, 2 * 200, 0], "what SIE was, each time");
+  });
+}
+
+test("sstatus is none of U-mode's, and of its bits only SIE is switched without the rest", () => {
+  for (const insn of ["csrrsi x0, sstatus, 2", "csrrci t1, sstatus, 2", "csrs sstatus, t0", "csrr t1, sstatus"]) {
+    const { hart, at } = run(`la t0, done\ncsrw mtvec, t0\n${ENTER(0)}\nnext: li t0, 2\nfault: ${insn}\nj .\n`);
+    assert.equal([hart.readCsr(csr.MCAUSE), hart.readCsr(csr.MEPC)], [2n, BigInt(at("fault"))], insn);
+  }
+  const { hart } = run(`
+        li t0, 0x2000
+        csrs mstatus, t0
+        li t0, 0x40122
+        csrrs s0, sstatus, t0
+        csrrsi s1, sstatus, 2
+        csrrci a0, sstatus, 2
+        csrr a1, sstatus
+`);
+  const fixed = 2n << 32n, value = (r: number) => hart.x64[r]!;
+  assert.equal([S0, S1, A0, A0 + 1].map(value), [fixed | 0x2000n, fixed | 0x42122n, fixed | 0x42122n, fixed | 0x42120n]);
+});
+
 test("Sstc: stimecmp interrupts S-mode, wfi skips the time until then", () => {
   const { hart, m } = run(`
         la t0, done
