@@ -90,7 +90,8 @@ export class Hart {
   attach(privileged: Privileged, engine: Engine | null = null): void {
     this.privileged = privileged;
     this.engine = engine;
-    const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536, { jit: engine !== null, hotJumps: engine?.tuning.hot ?? 0, fusedMadd: hasFusedMadd() });
+    const options = { jit: engine !== null, hotJumps: engine?.tuning.hot ?? 0, fusedMadd: engine?.host.fusedMadd ?? hasFusedMadd() };
+    const bytes = interpreterModule(this.block, this.memory.buffer.byteLength / 65536, options);
     const translator = engine === null ? {} : {
       table: engine.table, regionMiss: (kind: number) => privileged.regionMiss(kind), hot: () => engine.hot(),
       verify: (record: number) => engine.verify(record), regionFloat: (op: number, record: number) => (this.coldFloat.perform(op, record) ? 0 : 1),

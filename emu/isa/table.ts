@@ -17,9 +17,10 @@ export function rowNamed(name: string): number {
 }
 
 /** Rows that an instruction may be by its bits 14:12 and 6:2, in the order of the table. */
-const candidates: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, key) => {
-  const bits = ((key >>> 5) << 12) | ((key & 31) << 2), decisive = 0x707c;
-  return rows.map((r, at) => ({ r, at })).filter(({ r }) => ((r.match ^ bits) & r.mask & decisive) === 0).map(({ at }) => at);
+const candidates: readonly number[][] = Array.from({ length: 256 }, () => []);
+rows.forEach(({ match, mask }, at) => {
+  const decisive = mask & 0x707c;
+  for (let key = 0; key < 256; key++) if (((match ^ (((key >>> 5) << 12) | ((key & 31) << 2))) & decisive) === 0) candidates[key]!.push(at);
 });
 
 const compressedBase = compressedRows.map((r) => rowNamed(r.base));

@@ -41,7 +41,8 @@ const shapes: readonly InsnShape[] = rows.map((r) => {
   return {
     readsX1: has("rs1") || address, readsX2: has("rs2"), writesX: has("rd"), readsF1: has("fs1"), readsF2: has("fs2"), readsF3: has("fs3"),
     writesF: has("fd"), isBranch: has("b"), hasRm: has("rm"), mayLeave: address && r.name !== "jalr" || r.ext === "f" || r.ext === "d" || has("csr"),
-    isCold: COLD.has(r.name), isLeaving: LEAVING.has(r.name), isCsr: has("csr"), isBitwise: /^csrr[sc]/.test(r.name), isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"), isStore: has("s(rs1)"),
+    isCold: COLD.has(r.name), isLeaving: LEAVING.has(r.name), isCsr: has("csr"), isBitwise: /^csrr[sc]/.test(r.name),
+    isAccess: (has("i(rs1)") && r.name !== "jalr") || has("s(rs1)"), isStore: has("s(rs1)"),
     isPlain: has("rd") && !address && !has("b") && !has("j") && !has("csr") && !COLD.has(r.name) && PLAIN_EXTENSIONS.has(r.ext) && !/^(div|rem)/.test(r.name),
   };
 });

@@ -33,11 +33,15 @@ export async function buildTools() {
   return result;
 }
 
-/** The command line program in one piece, as tools/host/compiled.ts wants it. Its characters are ASCII, as esbuild has it. */
+/**
+ * The command line program in one piece, as tools/host/compiled.ts wants it: one function of CommonJS' names. Its characters are ASCII, as
+ * esbuild has it, and its lines short: Node prints the one where an error comes from.
+ */
 function buildCli(outfile) {
+  const head = '(function (exports, require, module, __filename) { "use strict"; const moduleUrl = require("node:url").pathToFileURL(__filename).href;';
   return build({
-    ...common, format: "cjs", entryPoints: ["tools/cli/main.ts"], outfile, metafile: true,
-    define: { "import.meta.url": "moduleUrl" }, banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
+    ...common, format: "cjs", entryPoints: ["tools/cli/main.ts"], outfile, metafile: true, minifyWhitespace: true, lineLimit: 160,
+    define: { "import.meta.url": "moduleUrl" }, banner: { js: head }, footer: { js: "})" },
   });
 }
 

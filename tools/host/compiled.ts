@@ -1,7 +1,7 @@
 // Loads a program of ours with the code that V8 made of it when it ran last: what a run calls is neither parsed nor compiled again, which
 // saves `loanword boot -c true` 75 of 680 ms. Node's own cache for this (module.enableCompileCache) is not in Node 20.
 //
-//   cli.cjs                                    the program, a CommonJS module of esbuild's
+//   cli.cjs                                    the program: a function of what a CommonJS module knows
 //   cli.cjs.<use>.<V8>.<when built>.cache      its functions that a run for this use had compiled when it ended
 import { accessSync, constants, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -32,7 +32,7 @@ function keep(script: Script, path: string): void {
 }
 
 /**
- * Runs a CommonJS module.
+ * Runs a program that is in such a file.
  *
  * => use: what it is run for; each use keeps the functions that it needs. V8's switches must not change afterwards
  * => its exports
@@ -40,7 +40,7 @@ function keep(script: Script, path: string): void {
 export function loadCompiled(path: string, use: string): unknown {
   // V8 itself looks at no more than the source's length: the time keeps another build's code away.
   const cachePath = `${path}.${use}.${cachedDataVersionTag()}.${statSync(path).mtimeMs}.cache`, cachedData = bytesOf(cachePath);
-  const script = new Script(`(function (exports, require, module, __filename) {${readFileSync(path, "latin1")}\n})`, { filename: path, ...(cachedData === undefined ? {} : { cachedData }) });
+  const script = new Script(readFileSync(path, "latin1"), { filename: path, ...(cachedData === undefined ? {} : { cachedData }) });
   const module = { exports: {} }, start = script.runInThisContext() as (exports: object, require: NodeJS.Require, module: { exports: object }, file: string) => void;
   start(module.exports, createRequire(path), module, path);
   if (cachedData === undefined || script.cachedDataRejected === true) process.once("exit", () => keep(script, cachePath));
