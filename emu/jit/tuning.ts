@@ -2,7 +2,7 @@
 // things common, by the bench to show what each is worth (README.md here has the figures).
 
 export interface Tuning {
-  /** Jumps to a place that make it hot: fewer are interpreted faster than translated. */
+  /** Jumps to a place that make it hot, up to HOT_MAX: fewer are interpreted faster than translated. */
   readonly hot: number;
   /** Instructions of the largest region that keeps loops which have regions of their own. */
   readonly whole: number;
@@ -24,7 +24,10 @@ export interface Tuning {
   readonly drop: number;
 }
 
-export const STANDARD: Tuning = { hot: 30000, whole: 128, fold: 3, unroll: 48, caches: 1, groups: 1, passes: 20, steps: 0, modules: 2000, drop: 0 };
+/** Records count jumps in 16 bits. */
+const HOT_MAX = 65535;
+
+export const STANDARD: Tuning = { hot: 65000, whole: 128, fold: 3, unroll: 48, caches: 1, groups: 1, passes: 20, steps: 0, modules: 2000, drop: 0 };
 
 /** Reads "hot=300,fold=0". => throws an Error that names the setting */
 export function parseTuning(text: string): Partial<Tuning> {
@@ -32,6 +35,7 @@ export function parseTuning(text: string): Partial<Tuning> {
     const [name, value] = part.split("=") as [string, string | undefined];
     if (!Object.hasOwn(STANDARD, name)) throw new Error(`no such setting "${name}"; there are ${Object.keys(STANDARD).join(", ")}`);
     if (value === undefined || !/^\d{1,5}$/.test(value)) throw new Error(`${name} wants a number below 100000, as in ${name}=${STANDARD[name as keyof Tuning]}`);
+    if (name === "hot" && Number(value) > HOT_MAX) throw new Error(`hot wants a number up to ${HOT_MAX}`);
     return [name, Number(value)];
   }));
 }

@@ -80,6 +80,8 @@ test("options that do not exist, lack their value or have a wrong one", () => {
   refused(machine("--kernel", kernel, "--ad", "x"), /--ad x/);
   refused(machine("--kernel", kernel, "--clock", "sun"), /--clock sun/);
   refused(machine("--kernel", kernel, "--seed", "x"), /--seed x/);
+  const tunes = [["hto=3", /no such setting "hto"/], ["hot", /hot wants a number/], ["hot=65536", /hot wants a number up to 65535/]] as const;
+  for (const [tune, reason] of tunes) refused(machine("--kernel", kernel, "--tune", tune), reason);
 });
 
 test("kernels that are missing, not kernels, for another machine, or cut short", () => {

@@ -8,6 +8,6 @@ export interface Variant {
 }
 
 export const VARIANTS: readonly Variant[] = [
-  { name: "hot at 3000", tune: "hot=3000" }, { name: "hot at 60000", tune: "hot=60000" }, { name: "loops kept", tune: "whole=5000" }, { name: "slice ends", tune: "passes=0" },
+  { name: "hot at 3000", tune: "hot=3000" }, { name: "hot at 30000", tune: "hot=30000" }, { name: "loops kept", tune: "whole=5000" }, { name: "slice ends", tune: "passes=0" },
   { name: "no folding", tune: "fold=0" }, { name: "no unrolling", tune: "unroll=0" }, { name: "no page caches", tune: "caches=0" }, { name: "no shared checks", tune: "groups=0" },
 ];
