@@ -3,10 +3,12 @@ import { fileURLToPath } from "node:url";
 import type * as Cli from "./cli/main.ts";
 import { isVerb } from "./cli/options.ts";
 import { loadCompiled } from "./host/compiled.ts";
+import { keepFreedMemory } from "./host/malloc.ts";
 import { tuneV8 } from "./host/v8.ts";
 
 // Before anything is compiled: compiled code is V8's switches' too.
 tuneV8();
+keepFreedMemory();
 const argv = process.argv.slice(2), [verb = ""] = argv;
 // Each verb leaves the code that it needs itself.
 const { main } = loadCompiled(fileURLToPath(new URL("./cli.cjs", import.meta.url)), isVerb(verb) ? verb : "other") as typeof Cli;
