@@ -110,14 +110,14 @@ test.skipBecause(isLinux, "the peak of the overhead is kept", () => {
 });
 
 test.skipBecause(isLinux, "--json tells of memory and of the time that translating took", () => {
-  const r = loanword(["boot", "--json", "-c", "seq 1 30000 | wc -l"]);
+  const r = loanword(["boot", "--json", "--tune", "hot=10000", "-c", "seq 1 30000 | wc -l"]);
   const { memory, engine, instructions } = JSON.parse(r.stderr) as { memory: Record<string, number>; engine: Record<string, number>; instructions: number };
   assert.is(r.stdout, "30000\n");
   assert.is(memory["overheadBytes"], memory["rssBytes"]! - memory["guestRamBytes"]!);
   assert.ok(memory["guestRamBytes"]! > 100_000 && memory["overheadBytes"]! > 10e6 && memory["jsHeapBytes"]! > 1e6 && memory["machineCodeBytes"]! > 1e5);
   assert.ok(memory["peakOverheadBytes"]! >= memory["overheadBytes"]!);
   assert.ok(engine["compileMs"]! > 0);
-  assert.ok(engine["translatedRetired"]! > 0.2 * instructions && engine["translatedRetired"]! < instructions, r.stderr);
+  assert.ok(engine["translatedRetired"]! > 0.5 * instructions && engine["translatedRetired"]! < instructions, r.stderr);
 });
 
 test.run();
