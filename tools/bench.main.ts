@@ -10,15 +10,16 @@ import { join } from "node:path";
 import { debianKernel } from "./debian.ts";
 import { parseToolArgs } from "./host/toolargs.ts";
 import type { Timing } from "./bench/markers.ts";
-import { CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
+import { BOOTS, CPU_PROGRAMS, OPERATIONS } from "./bench/programs.ts";
 import { UNTUNED, untuned } from "./bench/untuned.ts";
 import { VARIANTS } from "./bench/variants.ts";
 import { geometricMean, hugePagesLine, median, overheadLine, ratios, type Row, table } from "./bench/report.ts";
-import { hasCommand, nativePrograms, ourCommand, ourInstructions, type Overhead, overheadOf, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
+import { bareCommand, hasCommand, nativePrograms, ourCommand, ourInstructions, type Overhead, overheadOf, qemuSystemCommand, runSuite, timeProgram, writeFolder, writeInitrd } from "./bench/rivals.ts";
 
 const HELP = `npm run bench -- [options] [names]
 
-  --only PART       cpu or os; or one of the two that are not run else:
+  --only PART       cpu or os; or one of the three that are not run else:
+                    boot      OpenSBI and Debian's kernel to an initial RAM disk of our programs, and off again
                     untuned   Debian's busybox on 16 MiB of text: programs that nobody here tuned for
                     variants  the CPU kernels with other settings of the translator, ours alone
   --engine E        ours: interp or jit (default jit)
@@ -29,7 +30,7 @@ const HELP = `npm run bench -- [options] [names]
   --no-qemu         ours alone
   --json FILE       results (default build/bench/results.json)
 `;
-const PARTS: readonly string[] = ["cpu", "os", "untuned", "variants"];
+const PARTS: readonly string[] = ["cpu", "os", "boot", "untuned", "variants"];
 const TIMEOUT_MS = 600_000, ENGINES = ["interp", "jit"];
 
 interface Settings { readonly root: string; readonly runs: number; readonly engine: string; readonly kernel: string | null; readonly qemu: boolean; readonly time: "wallMs" | "cpuMs" }
@@ -91,6 +92,25 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: R
   }
   const boot = ourInstructions(s.root, folder, "/bin/true"), counts = list.map((line) => ourInstructions(s.root, folder, line) - boot);
   return { rows: samples.result().map((row, i) => ({ ...row, mips: counts[i]! / row.values.ours! / 1000 })), overheads };
+}
+
+/** Debian's kernel under OpenSBI, here and in qemu-system: from the start of the process to its end. */
+async function bootPart(s: Settings, names: readonly string[]): Promise<Row[]> {
+  const { kernel } = s, samples = new Samples();
+  if (kernel === null) throw new Error("bench: there is no kernel to boot; see the line above");
+  // The first round is not measured: it brings files into the host's memory.
+  for (let round = -1; round < s.runs; round++) {
+    for (const name of names) {
+      const list = BOOTS[name]!, initrd = join(s.root, `build/bench/${name}.cpio`);
+      if (round < 0) writeInitrd(s.root, initrd, list);
+      for (const [column, command] of [["ours", bareCommand(s.root, kernel, initrd, s.engine)], ["qemu-system", qemuSystemCommand(kernel, initrd)]] as const) {
+        const began = performance.now();
+        await timed(column, command, list);
+        if (round >= 0) samples.add(name, column, performance.now() - began);
+      }
+    }
+  }
+  return samples.result();
 }
 
 /** Debian's own programs, here and in qemu-system. */
@@ -169,7 +189,7 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return void process.stdout.write(HELP);
-  const root = process.cwd(), known = [...Object.keys(CPU_PROGRAMS), ...OPERATIONS.map((o) => o.name), ...UNTUNED], runs = Number(values.runs ?? (values.quick ? 1 : 3));
+  const root = process.cwd(), known = [...Object.keys(CPU_PROGRAMS), ...OPERATIONS.map((o) => o.name), ...Object.keys(BOOTS), ...UNTUNED], runs = Number(values.runs ?? (values.quick ? 1 : 3));
   const wrong = positionals.find((n) => !known.includes(n));
   if (wrong !== undefined) throw new Error(`bench: there is no ${wrong}; there are ${known.join(", ")}`);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`bench: --runs ${values.runs}: give a number from 1`);
@@ -190,6 +210,10 @@ async function main(): Promise<void> {
   const settings: Settings = { root, runs, engine: values.engine, kernel: "path" in kernel ? kernel.path : null, qemu, time: values.time === "cpu" ? "cpuMs" : "wallMs" };
   const chosen = (all: readonly string[]): string[] => (positionals.length === 0 ? [...all] : all.filter((n) => positionals.includes(n)));
   const isIn = (part: string): boolean => values.only === undefined || values.only === part;
+  if (values.only === "boot") {
+    const rows = await bootPart(settings, chosen(Object.keys(BOOTS)));
+    return void process.stdout.write(`Debian's Linux (${values.engine}), power-on to power-off, median of ${runs}\n${table(rows, "ours", ["ours", "qemu-system"], "ms")}\n`);
+  }
   if (values.only === "untuned") {
     const rows = await untunedPart(settings, chosen(UNTUNED), values.suite);
     return void process.stdout.write(`untuned programs (${values.engine}, ${values.time} time), median of ${runs}\n${table(rows, "ours", ["ours", "qemu-system"], "ms")}\n`);

@@ -5,6 +5,9 @@ export const CPU_PROGRAMS: Readonly<Record<string, number>> = {
   coremark: 6000, sha256: 300, qsort: 12, matmul: 30, strings: 2000, chase: 12, tlb: 150, nbody: 150, sieve: 60, fib: 12, bytecode: 16, records: 30, atomics: 30,
 };
 
+/** Debian's Linux from power-on to power-off, and what its /init runs between. */
+export const BOOTS: Readonly<Record<string, readonly string[]>> = { boot: [], bootshells: ["/bench/os shells 20"] };
+
 /** Operations of os.c: how often, in our guest and in the rivals; the unit that is reported; how much of it one is. */
 export interface Operation { readonly name: string; readonly ours: number; readonly rival: number; readonly bytes?: number }
 export const OPERATIONS: readonly Operation[] = [

@@ -103,10 +103,18 @@ export function ourInstructions(root: string, folder: string, command: string): 
   return Number(found[1]);
 }
 
+const APPEND = "console=ttyS0 quiet loglevel=0 rdinit=/bench/suite";
+
+/** Our bare machine with the same firmware and kernel as QEMU's. */
+export function bareCommand(root: string, kernel: string, initrd: string, engine: string): { command: string; args: string[] } {
+  const machine = ["machine", "--engine", engine, "--mem", "512M", "--bios", "default", "--kernel", kernel, "--initrd", initrd, "--append", APPEND];
+  return { command: process.execPath, args: [...nodeOptions(root), join(root, "tools/bin/loanword.mjs"), ...machine] };
+}
+
 export function qemuSystemCommand(kernel: string, initrd: string): { command: string; args: string[] } {
   return {
     command: "qemu-system-riscv64",
-    args: ["-M", "virt", "-m", "512M", "-nographic", "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet loglevel=0 rdinit=/bench/suite"],
+    args: ["-M", "virt", "-m", "512M", "-nographic", "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", APPEND],
   };
 }
 
