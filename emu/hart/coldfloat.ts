@@ -7,12 +7,12 @@ import {
   FP_ADD, FP_CLASS, FP_CONVERT, FP_DIV, FP_EQ, FP_FROM_L, FP_FROM_LU, FP_FROM_W, FP_FROM_WU, FP_LT, FP_MADD, FP_MAX, FP_MIN, FP_MSUB,
   FP_MUL, FP_NMADD, FP_NMSUB, FP_SINGLE, FP_SQRT, FP_SUB, FP_TO_L, FP_TO_LU, FP_TO_W,
 } from "../isa/rows-fd.ts";
-import { FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, REC_IMM, REC_RD, REC_RS1, REC_RS2, REC_RS3, STATUS } from "./layout.ts";
+import { FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FRM, FS, REC_IMM, REC_RD, REC_RS1, REC_RS2, REC_RS3 } from "./layout.ts";
 import * as soft from "./softfloat.ts";
 
 const MIN_NORMAL = 2 ** -1022, SPLIT = 2 ** 27 + 1, LARGE = 2 ** 450, SMALL = 2 ** -450, BOXED = 0xffffffff00000000n, LOW = 0xffffffffn;
 
-/** The floating-point part of a hart's block, with what the fast path reads derived from it, and mstatus, which holds a part of it. */
+/** The floating-point part of a hart's block, with what the fast path reads derived from it. */
 export class FloatFields {
   private readonly i32: Int32Array;
   private readonly at: number;
@@ -28,8 +28,6 @@ export class FloatFields {
   set frm(v: number) { this.i32[this.at + FRM / 4] = v; this.derive(); }
   get fs(): number { return this.i32[this.at + FS / 4]!; }
   set fs(v: number) { this.i32[this.at + FS / 4] = v; }
-  get status(): number { return this.i32[this.at + STATUS / 4]!; }
-  set status(v: number) { this.i32[this.at + STATUS / 4] = v; }
 
   private derive(): void {
     const nx = this.fflags & soft.NX;

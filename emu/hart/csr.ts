@@ -13,14 +13,12 @@ import { ALL_INTERRUPTS, SSI, S_INTERRUPTS, type Interrupts } from "./interrupts
 import type { Pmp } from "./pmp.ts";
 import { SATP_BARE, SATP_SV39, SATP_SV48 } from "../mmu/walk.ts";
 
-/** What generated code knows of the CSRs, and so lies in the hart's block. */
+/** The floating-point state, which generated code reads and so lies in the hart's block. */
 export interface FloatState {
   fflags: number;
   frm: number;
   /** mstatus.FS: 0 off, 1 initial, 2 clean, 3 dirty. */
   fs: number;
-  /** mstatus without FS and the fixed fields. */
-  status: number;
 }
 
 /** What a write changed, for whoever keeps derived state. */
@@ -68,13 +66,17 @@ export class Csrs {
   /** 64-bit registers that store what is written: [2k] low, [2k+1] high, k one of the K_ below. */
   readonly wide = new Int32Array(2 * K_COUNT);
 
+  /** One word, which generated code reads and writes: see `mstatus`. */
+  private readonly status: Int32Array;
   readonly float: FloatState;
   readonly interrupts: Interrupts;
   readonly pmp: Pmp;
   readonly counters: Counters;
   private readonly options: CsrOptions;
 
-  constructor(float: FloatState, interrupts: Interrupts, pmp: Pmp, counters: Counters, options: CsrOptions) {
+  /** => status: the word of the hart's block that holds mstatus */
+  constructor(status: Int32Array, float: FloatState, interrupts: Interrupts, pmp: Pmp, counters: Counters, options: CsrOptions) {
+    this.status = status;
     this.float = float;
     this.interrupts = interrupts;
     this.pmp = pmp;
@@ -94,8 +96,8 @@ export class Csrs {
   }
 
   /** mstatus without FS and the fixed fields. */
-  get mstatus(): number { return this.float.status; }
-  set mstatus(v: number) { this.float.status = v; }
+  get mstatus(): number { return this.status[0]!; }
+  set mstatus(v: number) { this.status[0] = v; }
 
   /** Whether menvcfg lets the hart set A and D in page tables. */
   get adue(): boolean {

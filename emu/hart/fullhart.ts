@@ -5,7 +5,7 @@ import { Counters } from "./counters.ts";
 import { IRQ_STI } from "./csrnum.ts";
 import { Hart } from "./hart.ts";
 import { Interrupts } from "./interrupts.ts";
-import { HART_BASE, HART_STRIDE, RAM_OFFSET } from "./layout.ts";
+import { HART_BASE, HART_STRIDE, RAM_OFFSET, STATUS } from "./layout.ts";
 import { Pmp } from "./pmp.ts";
 import { type AdMode, Privileged } from "./privileged.ts";
 import type { Bus } from "../bus/bus.ts";
@@ -46,12 +46,12 @@ export class FullHart extends Hart {
     const buffer = this.memory.buffer, pmp = new Pmp(), interrupts = new Interrupts();
     const stimecmp = timebase.comparator((level) => this.setInterruptLine(IRQ_STI, level));
     const counters = new Counters(this, timebase, stimecmp);
-    const csrs = new Csrs(this.float, interrupts, pmp, counters, { hartId: this.id, asidBits: config.asidBits, svadu: config.ad === "svadu" });
+    const hartBlock = HART_BASE + this.id * HART_STRIDE, status = new Int32Array(buffer, hartBlock + STATUS, 1);
+    const csrs = new Csrs(status, this.float, interrupts, pmp, counters, { hartId: this.id, asidBits: config.asidBits, svadu: config.ad === "svadu" });
     // What tests and the checker want to see each time, refill would do unseen.
     const cache = new WalkCache(buffer, this.id, bus.ram.size, config.tlb === "normal" && config.engine !== "check");
     const walker = new Walker(bus.ram, pmp, config.tlb === "normal" ? cache : null), tlb = new Tlb(buffer, this.id, config.tlb === "tiny");
     walker.onPteStore = (pa) => this.code.storeTo(pa - bus.ram.base, 8);
-    const hartBlock = HART_BASE + this.id * HART_STRIDE;
     this.mmu = new Mmu({ buffer, hartBlock, bus, pmp, walker, cache, tlb, code: this.code, hostile: config.tlb === "hostile" });
     const { mmu } = this;
     const engine = config.engine === "interp" ? null : this.makeEngine(config.engine === "check", config.tuning);

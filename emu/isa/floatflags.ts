@@ -3,7 +3,7 @@ import { FFLAGS, FP_FAST_DYN, FP_FAST_RNE, FS } from "../hart/layout.ts";
 import type { Builder, V } from "./builder.ts";
 
 /** mstatus.FS: dirty. */
-const FS_DIRTY = 3;
+export const FS_DIRTY = 3;
 
 /**
  * Writes fflags; frm is `mode`. Once NX is set, a host operation that rounds to nearest may stand alone for an instruction:

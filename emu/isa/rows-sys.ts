@@ -4,7 +4,7 @@ import { FS_SHIFT, MSTATUS_SIE, SSTATUS, SSTATUS_WRITABLE, UXL_64 } from "../har
 import { FFLAGS, FRM, FS, RESERVATION, RESERVED_VALUE, SIE_OPEN, STATUS } from "../hart/layout.ts";
 import type { Op } from "../jit/wasm.ts";
 import type { Builder, Row, Semantics, V } from "./builder.ts";
-import { setFloatFlags } from "./floatflags.ts";
+import { FS_DIRTY, setFloatFlags } from "./floatflags.ts";
 
 const AMO = 0xf800707f | 0, LR = 0xf9f0707f | 0, EXACT = -1;
 
@@ -67,7 +67,7 @@ const atomicRows: Row[] = [
 
 const cold = (name: string, match: number, mask: number, args: string, ext = "zicsr"): Row => ({ name, match, mask, args, ext, sem: (c) => c.system() });
 
-const FFLAGS_CSR = 1, FRM_CSR = 2, FCSR = 3, FS_DIRTY = 3;
+const FFLAGS_CSR = 1, FRM_CSR = 2, FCSR = 3;
 /** The high word of sstatus, in place. */
 const UXL = BigInt(UXL_64) << 32n, SD = 1n << 63n;
 type CsrOp = "write" | "set" | "clear";
@@ -92,7 +92,7 @@ function floatCsr(c: Builder, n: number, op: CsrOp, operand: V, writes: boolean)
  * is TypeScript's.
  */
 function switchSie(c: Builder, isKnown: boolean, op: "set" | "clear", immediate: boolean): void {
-  const insn = c.imm32(), value = c.let(immediate ? c.op("i32.and", c.op("i32.shr_u", insn, c.i32(15)), c.i32(31)) : c.w("rs1"));
+  const value = c.let(immediate ? c.op("i32.and", c.op("i32.shr_u", c.imm32(), c.i32(15)), c.i32(31)) : c.w("rs1"));
   const open = c.field("i32.load", SIE_OPEN), isOpen = op === "set" ? c.op("i32.shr_u", open, c.i32(1)) : c.op("i32.and", open, c.i32(1));
   const mayDo = c.op("i32.and", isOpen, c.op("i32.eqz", c.op("i32.and", value, c.i32(~MSTATUS_SIE))));
   c.when(isKnown ? mayDo : c.op("i32.and", mayDo, c.op("i32.eq", c.op("i32.shr_u", c.imm32(), c.i32(20)), c.i32(SSTATUS))), () => {

@@ -36,8 +36,10 @@ test("the second run takes the code that the first left, each verb its own", () 
   assert.is(copy.run("--version"), first);
   assert.equal(copy.caches, [cache], "no other was made");
   assert.ok(readFileSync(cache!).equals(made), "it was taken as it is");
-  assert.match(copy.run("machine", "--help"), /^0 /);
+  for (const asked of ["--help", "--version"]) assert.match(copy.run("machine", asked), /^0 /);
   assert.match(copy.run("machine"), /^2 loanword: /);
+  assert.equal(copy.caches, [cache], "neither help nor a wrong line is what a verb needs");
+  assert.match(copy.run("machine", "--dumpdtb", join(copy.tools, "dtb")), /^0 $/);
   assert.is(copy.caches.length, 2);
   assert.equal(readdirSync(copy.tools).filter((f) => /\.cache\./.test(f)), [], "no part is left");
 });

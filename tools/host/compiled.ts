@@ -2,8 +2,8 @@
 // saves `loanword boot -c true` 75 of 680 ms. Node's own cache for this (module.enableCompileCache) is not in Node 20.
 //
 //   cli.cjs                                    the program: a function of what a CommonJS module knows
-//   cli.cjs.<use>.<V8>.<when built>.cache      its functions that a run for this use had compiled when it ended
-import { accessSync, constants, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+//   cli.cjs.<use>.<V8>.<when built>.cache      its functions that the first run for this use had compiled when it ended well
+import { accessSync, constants, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { cachedDataVersionTag } from "node:v8";
@@ -20,14 +20,14 @@ function bytesOf(path: string): Buffer | undefined {
 
 /** Keeps a script's compiled functions, if the folder is ours to write to. A program that cannot does well without. */
 function keep(script: Script, path: string): void {
+  const part = `${path}.${process.pid}`;
   try {
     accessSync(dirname(path), constants.W_OK);
-    const part = `${path}.${process.pid}`;
     writeFileSync(part, script.createCachedData());
     // Whole or not at all: others may be reading it.
     renameSync(part, path);
   } catch {
-    // A full disk, or a folder that went away.
+    rmSync(part, { force: true });
   }
 }
 
@@ -43,6 +43,8 @@ export function loadCompiled(path: string, use: string): unknown {
   const script = new Script(readFileSync(path, "latin1"), { filename: path, ...(cachedData === undefined ? {} : { cachedData }) });
   const module = { exports: {} }, start = script.runInThisContext() as (exports: object, require: NodeJS.Require, module: { exports: object }, file: string) => void;
   start(module.exports, createRequire(path), module, path);
-  if (cachedData === undefined || script.cachedDataRejected === true) process.once("exit", () => keep(script, cachePath));
+  const isMissing = cachedData === undefined || script.cachedDataRejected === true;
+  // What failed may have compiled next to nothing.
+  if (isMissing) process.once("exit", (status) => { if (status === 0) keep(script, cachePath); });
   return module.exports;
 }

@@ -21,6 +21,15 @@ const ENTER = (priv: number) => `
         csrw mepc, t0
         mret
 `;
+/** Traps into M-mode end the machine, interrupts of S-mode go to `strap`. */
+const HANDLED_BY_S = `
+        la t0, done
+        csrw mtvec, t0
+        la t0, strap
+        csrw stvec, t0
+        li t0, 0x222
+        csrw mideleg, t0
+`;
 /** A handler that ends the machine. */
 const END = `
 done:   li t6, 0x100000
@@ -156,12 +165,7 @@ loop:   j loop
 for (const [engine, tuning] of [["interp", {}], ["jit", { hot: 2 }], ["check", { hot: 2 }]] as const) {
   test(`an interrupt that waits comes behind the instruction that lets it in, and none before (${engine})`, () => {
     const { hart, at } = run(`
-        la t0, done
-        csrw mtvec, t0
-        la t0, strap
-        csrw stvec, t0
-        li t0, 0x222
-        csrw mideleg, t0
+        ${HANDLED_BY_S}
         li t0, 2
         csrw mie, t0
         ${ENTER(1)}
@@ -219,12 +223,7 @@ test("sstatus is none of U-mode's, and of its bits only SIE is switched without 
 
 test("Sstc: stimecmp interrupts S-mode, wfi skips the time until then", () => {
   const { hart, m } = run(`
-        la t0, done
-        csrw mtvec, t0
-        la t0, strap
-        csrw stvec, t0
-        li t0, 0x222
-        csrw mideleg, t0
+        ${HANDLED_BY_S}
         li t0, 1
         slli t0, t0, 63
         csrw menvcfg, t0
