@@ -3,7 +3,8 @@
 // A page with a slot has its has-code byte set: TLB entries then carry no write tag for it, so that guest stores come to
 // storeTo, and host stores call written. Both only make records undecoded again; the slot and the pages that point to it
 // stay, so nothing that runs is pulled away from under the hart. A store is seen by the very next fetch, which the
-// architecture allows and fence.i demands at the latest.
+// architecture allows and fence.i demands at the latest. Only where many stores came and nothing was decoded between them does
+// the page lose its slot: a kernel frees the code of its start and gives the pages to data.
 import { decode, type Decoded, isCompressed, newDecoded, rows } from "../isa/table.ts";
 import { firstLength, firstOf, pairOf } from "./fusion.ts";
 import { FIRST_ROW_OP, OP_CROSS, OP_DECODE, OP_ILLEGAL, OP_PAGE_END, opNumber } from "./ops.ts";
@@ -15,6 +16,12 @@ import {
 const NO_SLOT = -1, FREE = -1;
 /** Rounding modes 5 and 6 are reserved. */
 const RM_DYN = 7;
+
+/**
+ * Stores in a row to a page with code that make it a page of data, the first time. Each time that it has code again it takes twice as
+ * many, up to 2^PATIENCE_SHIFTS times: code and data may share a page.
+ */
+const PATIENCE = 16, PATIENCE_SHIFTS = 8;
 
 /** Besides jumps: what control need not come back from to the next instruction. */
 const NOT_FOLLOWED = new Set(["ecall", "ebreak", "mret", "sret", "wfi"]);
@@ -49,6 +56,12 @@ export class CodeCache {
   /** RAM page of each slot, or -1. */
   private readonly pageOf = new Int32Array(CODE_SLOTS).fill(FREE);
   private nextSlot = 0;
+  /** Slots before nextSlot that have no page. */
+  private readonly freeSlots: number[] = [];
+  /** Of each slot: stores since its page was last decoded. */
+  private readonly storesTo = new Uint16Array(CODE_SLOTS);
+  /** Of each RAM page: how often it became a page of data, up to PATIENCE_SHIFTS. */
+  private readonly releasesOf: Uint8Array;
   private readonly d: Decoded = newDecoded();
   /** 1 for each RAM page with decoded code. */
   readonly hasCode: Uint8Array;
@@ -58,10 +71,14 @@ export class CodeCache {
   onEvict: (records: number) => void = () => {};
   /** Bytes [from, to) of a RAM page with records change, or its records move away: translations of them are void. */
   onCodeStore: (ramPage: number, from: number, to: number) => void = () => {};
+  /** Whether translations were made of a RAM page. */
+  isTranslated: (ramPage: number) => boolean = () => false;
   /** 1 for each RAM page of which PMP forbids a part: its instructions go by the operation for two pages, which asks each time. */
   readonly guarded: Uint8Array;
   decodes = 0;
   evictions = 0;
+  /** Pages that became pages of data. */
+  releases = 0;
 
   /** => memory: fresh, so zero where the records lie, which is OP_DECODE: a slot is touched only where code runs */
   constructor(memory: ArrayBufferLike, ramBytes: number) {
@@ -71,6 +88,7 @@ export class CodeCache {
     this.slotOf = new Int16Array(this.ramPages).fill(NO_SLOT);
     this.hasCode = new Uint8Array(this.ramPages);
     this.guarded = new Uint8Array(this.ramPages);
+    this.releasesOf = new Uint8Array(this.ramPages);
   }
 
   /** Byte offset of the records of a RAM page (0 is the first page of RAM); takes a slot when it has none. */
@@ -85,22 +103,32 @@ export class CodeCache {
   }
 
   private takeSlot(ramPage: number): number {
-    const slot = this.nextSlot, before = this.pageOf[slot]!, records = CODE_BASE + slot * CODE_SLOT;
-    this.nextSlot = (slot + 1) % CODE_SLOTS;
-    if (before !== FREE) this.evict(slot, before);
+    const slot = this.freeSlots.pop() ?? this.oldestSlot(), records = CODE_BASE + slot * CODE_SLOT;
     this.u16[(records + PAGE_RECORD_BYTES) / 2] = this.u16[(records + PAGE_RECORD_BYTES + RECORD) / 2] = OP_PAGE_END;
     this.pageOf[slot] = ramPage;
     this.slotOf[ramPage] = slot;
+    this.storesTo[slot] = 0;
     this.hasCode[ramPage] = 1;
     this.onCodePage(ramPage);
+    return slot;
+  }
+
+  /** => a slot that was never used, else that of the page that has had one for longest */
+  private oldestSlot(): number {
+    const slot = this.nextSlot, before = this.pageOf[slot]!;
+    this.nextSlot = (slot + 1) % CODE_SLOTS;
+    if (before !== FREE) {
+      this.evictions++;
+      this.evict(slot, before);
+    }
     return slot;
   }
 
   /** Takes a slot from its page, and leaves it as one that was never used. */
   private evict(slot: number, ramPage: number): void {
     const records = CODE_BASE + slot * CODE_SLOT;
-    this.evictions++;
     this.onCodeStore(ramPage, 0, 4096);
+    this.pageOf[slot] = FREE;
     this.slotOf[ramPage] = NO_SLOT;
     this.hasCode[ramPage] = 0;
     this.onEvict(records);
@@ -125,6 +153,22 @@ export class CodeCache {
     }
   }
 
+  /**
+   * The guest stores to bytes of one RAM page with code. => record: the instruction that does
+   *
+   * A page of data by now gives up its slot, so that further stores are not seen; not the page that runs, and none with translations,
+   * which cost more to make again.
+   */
+  guestStore(ramOffset: number, lenBytes: number, record: number): void {
+    this.storeTo(ramOffset, lenBytes);
+    const ramPage = ramOffset >>> 12, slot = this.slotOf[ramPage]!, releases = this.releasesOf[ramPage]!;
+    if (++this.storesTo[slot]! < PATIENCE << releases || this.slotWith(record) === slot || this.isTranslated(ramPage)) return;
+    this.releasesOf[ramPage] = Math.min(releases + 1, PATIENCE_SHIFTS);
+    this.releases++;
+    this.evict(slot, ramPage);
+    this.freeSlots.push(slot);
+  }
+
   /** A host store somewhere in the page. */
   written(ramPage: number): void {
     if (this.hasCode[ramPage] === 1) this.storeTo(ramPage * 4096, 4096);
@@ -140,9 +184,13 @@ export class CodeCache {
     for (const ramPage of this.pageOf) if (ramPage !== FREE) this.written(ramPage);
   }
 
+  private slotWith(record: number): number {
+    return Math.floor((record - CODE_BASE) / CODE_SLOT);
+  }
+
   /** RAM byte offset of the instruction of a record. */
   ramOffsetOf(record: number): number {
-    const slot = Math.floor((record - CODE_BASE) / CODE_SLOT);
+    const slot = this.slotWith(record);
     return this.pageOf[slot]! * 4096 + (record - CODE_BASE - slot * CODE_SLOT) / 8;
   }
 
@@ -176,6 +224,7 @@ export class CodeCache {
    */
   decodeAt(record: number): void {
     const { u16 } = this, first = this.ramOffsetOf(record), inPage = first % 4096;
+    this.storesTo[this.slotWith(record)] = 0;
     for (let offset = inPage, at = record; offset < 4096; offset += this.d.lenBytes, at = record + (offset - inPage) * (RECORD / 2)) {
       if (offset > inPage && u16[(at + REC_OP) / 2] !== OP_DECODE) return this.pairUp(at);
       this.decodes++;

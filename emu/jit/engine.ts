@@ -106,6 +106,7 @@ export class Engine implements CodeSource, BatchHost {
     this.translations = new Translations(parts.memory, parts.code, parts.table, this.tuning.modules);
     for (let i = 0; i < CONTEXTS; i++) this.epochs[i] = ++this.lastEpoch;
     this.code.onCodeStore = (ramPage, from, to) => this.written(ramPage, from, to);
+    this.code.isTranslated = (ramPage) => this.translations.isOn(ramPage);
   }
 
   /** The core's module is there. Nothing is hot before it runs. */

@@ -155,6 +155,11 @@ export class Translations {
     return this.byPage.get(ramPage) ?? [];
   }
 
+  /** Whether there is code of a translation on a RAM page. */
+  isOn(ramPage: number): boolean {
+    return this.byPage.has(ramPage);
+  }
+
   /** Whether the page of a level (0: 4 KiB, 1: 2 MiB) around an address holds translated code in some address space. */
   holdsCode(va: number, level: 0 | 1): boolean {
     return this.vas[level].has(pageKey(va, level));

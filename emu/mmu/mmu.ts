@@ -7,7 +7,7 @@
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE, CAUSE_LOAD_ACCESS, CAUSE_LOAD_PAGE, CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE } from "../hart/csrnum.ts";
 import type { Bus } from "../bus/bus.ts";
 import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_LR, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_TRAP } from "../hart/cold.ts";
-import { DATA_BANK, FETCH_BANK, FETCH_IN_BANK, PC, RAM_OFFSET, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE } from "../hart/layout.ts";
+import { DATA_BANK, FETCH_BANK, FETCH_IN_BANK, IP, PC, RAM_OFFSET, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE } from "../hart/layout.ts";
 import { PMP_MIXED, PMP_R, PMP_W, PMP_X, type Pmp } from "../hart/pmp.ts";
 import type { AccessSize } from "../dev/device.ts";
 import type { CodeCache } from "../hart/codecache.ts";
@@ -424,7 +424,7 @@ export class Mmu {
 
   /** Bytes at a host offset are about to change: what was decoded from them is void. */
   private codeStored(at: number, size: number): void {
-    if (this.code.hasCode[(at - RAM_OFFSET) >>> 12] === 1) this.code.storeTo(at - RAM_OFFSET, size);
+    if (this.code.hasCode[(at - RAM_OFFSET) >>> 12] === 1) this.code.guestStore(at - RAM_OFFSET, size, this.words[(this.block + IP) >> 2]!);
   }
 
   private watchedStore(at: number, size: number, kind: number): number {

@@ -1,4 +1,5 @@
 // ddb's command about the translator: what is translated, how much of the guest's time it covers, and what it takes.
+import type { CodeCache } from "../../emu/hart/codecache.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { machineMemory, memoryFigures } from "../host/memory.ts";
 import { columns, type Command, type Context, plural } from "./format.ts";
@@ -9,9 +10,12 @@ const percent = (part: number, whole: number): string => (whole === 0 ? "-" : `$
 const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
 const mib = (bytes: number | null): string => (bytes === null ? "not known here" : `${(bytes / MIB).toFixed(1)} MiB`);
 
+const decodedFigures = (code: CodeCache): string =>
+  `${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others, ${code.releases} that became data`;
+
 function translatorLines(kernel: Kernel): string[] {
   const { engine, code, instret, mmu } = kernel.machine.hart;
-  if (engine === null) return ["everything is interpreted", `decoded: ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`];
+  if (engine === null) return ["everything is interpreted", `decoded: ${decodedFigures(code)}`];
   const r = engine.report(), s = engine.counts(), perModule = s.modules === 0 ? 0 : s.regions / s.modules, entries = s.verified + s.refused;
   const mode = engine.checker !== null ? "check: every entry is compared with the interpreter" : `jit: interpreter, then translation after ${r.hotJumps} jumps to a place`;
   return [
@@ -25,7 +29,7 @@ function translatorLines(kernel: Kernel): string[] {
     `modules   ${r.modules} of ${r.modulesMax} (${percent(r.modules, r.modulesMax)}), ${r.pinned} only pinned by callers; wasm ${percent(r.wasmBytes, r.wasmMax)} of ${mib(r.wasmMax)}`,
     `cells     ${r.cells} of ${r.cellsMax} (${percent(r.cells, r.cellsMax)}), functions ${r.slots} of ${r.slotsMax} (${percent(r.slots, r.slotsMax)})`,
     `stamps    ${s.verified} of ${entries} checks after a change of mapping held (${percent(s.verified, entries)})`,
-    `decoded   ${plural(code.decodes, "instruction")}, ${plural(code.evictions, "page")} given up for others`,
+    `decoded   ${decodedFigures(code)}`,
     `TLB       refilled ${mmu.stats.fills} times for data, ${mmu.stats.fetchFills} for code`,
   ];
 }

@@ -115,4 +115,63 @@ test("a module lives on while a caller imports it, and goes with the caller", ()
   assert.equal([engine.report().modules, engine.report().cells], [0, 0]);
 });
 
+/** Calls what lies at `place`, fills the page with copies of a4 and stores a5 and a return there, as often as s0 says. */
+const FILLER = `outer: li a0, 0
+jalr ra, 0(s1)
+add s3, s3, a0
+addi a4, a4, 1
+li t0, 512
+mv t1, s1
+fill: sd a4, 0(t1)
+addi t1, t1, 8
+addi t0, t0, -1
+bnez t0, fill
+sd a5, 0(s1)
+fence.i
+addi s0, s0, -1
+bnez s0, outer
+ebreak
+.align 12
+place: addi a0, a0, 7
+ret`;
+const ROUNDS = 20, PLACE = CODE_VA + 4096, PTE_ALL = 0xdf;
+
+test("a page whose code went and that is filled with data takes its stores without being asked, and runs again", () => {
+  for (const engine of ["interp", "jit"] as const) {
+    const w = new World(FILLER, engine, CODE_VA, { hot: 10_000 }), { hart } = w.m, { code, mmu } = hart;
+    w.map(PLACE, 2, PTE_ALL);
+    hart.setReg(8, ROUNDS);
+    hart.setReg(9, PLACE);
+    // addi a0, a0, 9; ret
+    hart.x64[15] = (0x00008067n << 32n) | 0x00950513n;
+    assert.is(hart.run(1_000_000), STOP_TRAP);
+    assert.equal([hart.cause, hart.reg(19)], [3, 7 + 9 * (ROUNDS - 1)]);
+    // 16 stores that ask in the first round, twice as many in each later one until all do: 16 (2^6 - 1) and 14 times 513.
+    const asked = mmu.stats.fills - mmu.stats.refills;
+    assert.ok(code.releases >= 5 && code.releases < ROUNDS, `${code.releases} releases`);
+    assert.ok(asked > ROUNDS && asked < 16 * 63 + 15 * 514, `${asked} stores that asked`);
+  }
+});
+
+/** Stores 400 times to s1, having called a page of its own. */
+const STORES = "call callee\nli s0, 400\nloop: sd s0, 64(s1)\naddi s0, s0, -1\nbnez s0, loop\nebreak";
+const CALLEE = ".align 12\ncallee: li a0, 30000\nagain: addi a0, a0, -1\nbnez a0, again\nret";
+
+/** Runs it with stores to the page of frame `frame`. => how many pages became data */
+function releases(frame: number, hot: number): number {
+  const w = new World(`${STORES}\n${CALLEE}`, "jit", CODE_VA, { hot }), { hart } = w.m, va = CODE_VA + (frame - 1) * 4096;
+  w.map(va, frame, PTE_ALL);
+  hart.setReg(9, va);
+  // Translation is made between calls of generated code.
+  for (let n = 0; n < 100 && hart.run(1000) !== STOP_TRAP; n++);
+  assert.is(hart.cause, 3);
+  return hart.code.releases;
+}
+
+test("a page that stores to itself keeps what it runs, and so does one with translations", () => {
+  assert.is(releases(1, 60_000), 0, "itself");
+  assert.is(releases(2, 2), 0, "another, translated");
+  assert.is(releases(2, 60_000), 1, "another, interpreted");
+});
+
 test.run();
