@@ -171,6 +171,9 @@ async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
   return samples.result();
 }
 
+/** What Node reads at each start when this is set: for TLS, which nothing here uses, and some 50 ms long. */
+const CERTIFICATES = "NODE_EXTRA_CA_CERTS";
+
 /** => null where the host is no Linux */
 function hugePages(): string | null {
   try {
@@ -201,6 +204,8 @@ async function main(): Promise<void> {
   }
   if (!ENGINES.includes(values.engine)) throw new Error(`bench: --engine ${values.engine}: give ${ENGINES.join(" or ")}`);
   mkdirSync(join(root, "build/bench"), { recursive: true });
+  if (process.env[CERTIFICATES] !== undefined) process.stderr.write(`bench: ours runs without ${CERTIFICATES}, whose certificates Node reads at each start\n`);
+  delete process.env[CERTIFICATES];
   const qemu = !values["no-qemu"], none = { reason: qemu ? "qemu-system-riscv64 is not installed (Debian: qemu-system-misc)" : "not asked for" };
   const kernel = qemu && hasCommand("qemu-system-riscv64") ? debianKernel(root, values.suite) : none;
   if ("path" in kernel) process.stderr.write(hugePagesLine(hugePages()));

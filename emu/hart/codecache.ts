@@ -14,6 +14,8 @@ import {
 } from "./layout.ts";
 
 const NO_SLOT = -1, FREE = -1;
+/** The records of a page come in parts: memory that no record was put into is not there, and is not touched to be made empty. */
+const PART_BYTES = 4096, SLOT_PARTS = PAGE_RECORD_BYTES / PART_BYTES;
 /** Rounding modes 5 and 6 are reserved. */
 const RM_DYN = 7;
 
@@ -58,6 +60,8 @@ export class CodeCache {
   private nextSlot = 0;
   /** Slots before nextSlot that have no page. */
   private readonly freeSlots: number[] = [];
+  /** Of each slot: bits for the parts with records. */
+  private readonly usedParts = new Uint8Array(CODE_SLOTS);
   /** Of each slot: stores since its page was last decoded. */
   private readonly storesTo = new Uint16Array(CODE_SLOTS);
   /** Of each RAM page: how often it became a page of data, up to PATIENCE_SHIFTS. */
@@ -103,8 +107,7 @@ export class CodeCache {
   }
 
   private takeSlot(ramPage: number): number {
-    const slot = this.freeSlots.pop() ?? this.oldestSlot(), records = CODE_BASE + slot * CODE_SLOT;
-    this.u16[(records + PAGE_RECORD_BYTES) / 2] = this.u16[(records + PAGE_RECORD_BYTES + RECORD) / 2] = OP_PAGE_END;
+    const slot = this.freeSlots.pop() ?? this.oldestSlot();
     this.pageOf[slot] = ramPage;
     this.slotOf[ramPage] = slot;
     this.storesTo[slot] = 0;
@@ -132,7 +135,10 @@ export class CodeCache {
     this.slotOf[ramPage] = NO_SLOT;
     this.hasCode[ramPage] = 0;
     this.onEvict(records);
-    this.u16.fill(0, records / 2, (records + PAGE_RECORD_BYTES) / 2);
+    for (let part = 0; part < SLOT_PARTS; part++) {
+      if (((this.usedParts[slot]! >> part) & 1) === 1) this.u16.fill(0, (records + part * PART_BYTES) / 2, (records + (part + 1) * PART_BYTES) / 2);
+    }
+    this.usedParts[slot] = 0;
   }
 
   private clear(records: number, from: number, to: number): void {
@@ -218,25 +224,45 @@ export class CodeCache {
     return (record - CODE_BASE) % CODE_SLOT < distance ? -1 : record - distance + REC_OP;
   }
 
+  /** Makes what stands at a record, which was never used or is void: an instruction and those behind it, or the end of the page. */
+  decodeAt(record: number): void {
+    const slot = this.slotWith(record), place = record - CODE_BASE - slot * CODE_SLOT;
+    if (place >= PAGE_RECORD_BYTES) {
+      this.u16[(record + REC_OP) / 2] = OP_PAGE_END;
+      return;
+    }
+    this.storesTo[slot] = 0;
+    const last = place + this.decodeLine(record, this.pageOf[slot]!, place / (RECORD / 2));
+    for (let part = Math.floor(place / PART_BYTES); part * PART_BYTES <= last; part++) this.usedParts[slot]! |= 1 << part;
+  }
+
   /**
    * Decodes the instruction of a record, and those behind it to the end of the straight line: each would come here by itself. One
    * across two pages is decoded at each execution: its second page may change.
+   *
+   * => inPage: where the record's instruction is; returns how far behind the record the last one is
    */
-  decodeAt(record: number): void {
-    const { u16 } = this, first = this.ramOffsetOf(record), inPage = first % 4096;
-    this.storesTo[this.slotWith(record)] = 0;
-    for (let offset = inPage, at = record; offset < 4096; offset += this.d.lenBytes, at = record + (offset - inPage) * (RECORD / 2)) {
-      if (offset > inPage && u16[(at + REC_OP) / 2] !== OP_DECODE) return this.pairUp(at);
+  private decodeLine(record: number, ramPage: number, inPage: number): number {
+    const { u16 } = this;
+    let after = 0;
+    for (let offset = inPage; offset < 4096; offset += this.d.lenBytes) {
+      const at = record + (offset - inPage) * (RECORD / 2);
+      if (offset > inPage && u16[(at + REC_OP) / 2] !== OP_DECODE) {
+        this.pairUp(at);
+        break;
+      }
+      after = at - record;
       this.decodes++;
-      const half = (RAM_OFFSET + first - inPage + offset) / 2, low = u16[half]!, isShort = isCompressed(low);
-      if ((!isShort && offset === 4094) || this.guarded[first >>> 12] === 1) {
+      const half = (RAM_OFFSET + ramPage * 4096 + offset) / 2, low = u16[half]!, isShort = isCompressed(low);
+      if ((!isShort && offset === 4094) || this.guarded[ramPage] === 1) {
         u16[(at + REC_OP) / 2] = OP_CROSS;
-        return;
+        break;
       }
       const op = u16[(at + REC_OP) / 2] = this.fill(at, low | (isShort ? 0 : u16[half + 1]! << 16), offset);
       this.pairUp(at);
-      if (op === OP_ILLEGAL || shapes[this.d.row]!.endsLine) return;
+      if (op === OP_ILLEGAL || shapes[this.d.row]!.endsLine) break;
     }
+    return after;
   }
 
   /** Makes pairs of a decoded record and what was decoded before it, where there is an operation for both. */
