@@ -21,7 +21,7 @@ const HELP = `npm run bench -- [options] [names]
   --only PART       cpu or os; or one of the three that are not run else:
                     boot      OpenSBI and Debian's kernel to an initial RAM disk of our programs, and off again
                     untuned   Debian's busybox on 16 MiB of text: programs that nobody here tuned for
-                    variants  the CPU kernels with other settings of the translator, ours alone
+                    variants  the CPU kernels and the boots with other settings of the translator, ours alone
   --engine E        ours: interp or jit (default jit)
   --runs N          rounds (default 3)
   --quick           one round
@@ -73,7 +73,7 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: R
     samples.add(name, column, ms);
   };
   for (let round = 0; round < s.runs; round++) {
-    const ours = await timed("our machine", ourCommand(s.root, folder, s.engine), list);
+    const ours = await timed("our machine", ourCommand(s.root, folder, s), list);
     ours.timings.forEach((t, i) => note("ours", i, t.wallMs, t.output));
     if (ours.overhead !== null) overheads.push(ours.overhead);
     process.stderr.write(`round ${round + 1}: our machine done, ${ours.rssMiB.toFixed(0)} MiB at most\n`);
@@ -94,19 +94,27 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: R
   return { rows: samples.result().map((row, i) => ({ ...row, mips: counts[i]! / row.values.ours! / 1000 })), overheads };
 }
 
-/** Debian's kernel under OpenSBI, here and in qemu-system: from the start of the process to its end. */
+const initrdOf = (s: Settings, name: string): string => join(s.root, `build/bench/${name}.cpio`);
+
+/** => milliseconds from power-on to power-off, the process' start and end included */
+async function bootMs(what: string, command: { command: string; args: string[] }, list: readonly string[]): Promise<number> {
+  const began = performance.now();
+  await timed(what, command, list);
+  return performance.now() - began;
+}
+
+/** Debian's kernel under OpenSBI, here and in qemu-system. */
 async function bootPart(s: Settings, names: readonly string[]): Promise<Row[]> {
   const { kernel } = s, samples = new Samples();
   if (kernel === null) throw new Error("bench: there is no kernel to boot; see the line above");
   // The first round is not measured: it brings files into the host's memory.
   for (let round = -1; round < s.runs; round++) {
     for (const name of names) {
-      const list = BOOTS[name]!, initrd = join(s.root, `build/bench/${name}.cpio`);
+      const list = BOOTS[name]!, initrd = initrdOf(s, name);
       if (round < 0) writeInitrd(s.root, initrd, list);
-      for (const [column, command] of [["ours", bareCommand(s.root, kernel, initrd, s.engine)], ["qemu-system", qemuSystemCommand(kernel, initrd)]] as const) {
-        const began = performance.now();
-        await timed(column, command, list);
-        if (round >= 0) samples.add(name, column, performance.now() - began);
+      for (const [column, command] of [["ours", bareCommand(s.root, kernel, initrd, s)], ["qemu-system", qemuSystemCommand(kernel, initrd)]] as const) {
+        const ms = await bootMs(column, command, list);
+        if (round >= 0) samples.add(name, column, ms);
       }
     }
   }
@@ -128,20 +136,23 @@ async function untunedPart(s: Settings, names: readonly string[], suite: string)
     samples.add(name, column, t[s.time]);
   });
   for (let round = 0; round < s.runs; round++) {
-    note("ours", (await timed("our machine", ourCommand(s.root, folder, s.engine), list)).timings);
+    note("ours", (await timed("our machine", ourCommand(s.root, folder, s), list)).timings);
     if (s.kernel !== null) note("qemu-system", (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), list)).timings);
   }
   return samples.result();
 }
 
-/** The CPU kernels by the translator as it is and with one setting changed. */
+/** The CPU kernels in one machine, then the boots, by the translator as it is and with one setting changed. */
 async function variantsPart(s: Settings, names: readonly string[]): Promise<Row[]> {
-  const list = names.map((n) => `/bench/${n} ${CPU_PROGRAMS[n]}`), samples = new Samples(), folder = join(s.root, "build/bench/cpu");
+  const kernels = names.filter((n) => n in CPU_PROGRAMS), boots = names.filter((n) => n in BOOTS);
+  const list = kernels.map((n) => `/bench/${n} ${CPU_PROGRAMS[n]}`), samples = new Samples(), folder = join(s.root, "build/bench/cpu");
   writeFolder(s.root, folder, list);
+  for (const name of boots) writeInitrd(s.root, initrdOf(s, name), BOOTS[name]!);
   for (let round = 0; round < s.runs; round++) {
-    for (const { name, tune } of [{ name: "ours", tune: "" }, ...VARIANTS]) {
-      const { timings } = await timed(name, ourCommand(s.root, folder, "jit", tune === "" ? [] : ["--tune", tune]), list);
-      timings.forEach((t, i) => samples.add(names[i]!, name, t[s.time]));
+    for (const v of [{ name: "ours" }, ...VARIANTS]) {
+      const ours = { engine: "jit", ...v };
+      if (kernels.length > 0) (await timed(v.name, ourCommand(s.root, folder, ours), list)).timings.forEach((t, i) => samples.add(kernels[i]!, v.name, t[s.time]));
+      for (const name of s.kernel === null ? [] : boots) samples.add(name, v.name, await bootMs(v.name, bareCommand(s.root, s.kernel!, initrdOf(s, name), ours), BOOTS[name]!));
     }
   }
   return samples.result();
@@ -165,7 +176,7 @@ async function osPart(s: Settings, names: readonly string[]): Promise<Row[]> {
     else process.stderr.write(`bench: ${o.name} in ${column}: the long run was no longer than the short one; the round is left out\n`);
   });
   for (let round = 0; round < s.runs; round++) {
-    note("ours", (await timed("our machine", ourCommand(s.root, folder, s.engine), oursList)).timings, (o) => o.ours);
+    note("ours", (await timed("our machine", ourCommand(s.root, folder, s), oursList)).timings, (o) => o.ours);
     if (s.kernel !== null) note("qemu-system", (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), rivalList)).timings, (o) => o.rival);
   }
   return samples.result();
@@ -224,7 +235,7 @@ async function main(): Promise<void> {
     return void process.stdout.write(`untuned programs (${values.engine}, ${values.time} time), median of ${runs}\n${table(rows, "ours", ["ours", "qemu-system"], "ms")}\n`);
   }
   if (values.only === "variants") {
-    const rows = await variantsPart(settings, chosen(Object.keys(CPU_PROGRAMS)));
+    const rows = await variantsPart(settings, chosen([...Object.keys(CPU_PROGRAMS), ...Object.keys(BOOTS)]));
     return void process.stdout.write(`the translator against variants (${values.time} time), median of ${runs}\n${table(rows, "ours", ["ours", ...VARIANTS.map((v) => v.name)], "ms")}\n`);
   }
   const cpu = isIn("cpu") ? chosen(Object.keys(CPU_PROGRAMS)) : [], os = isIn("os") ? chosen(OPERATIONS.map((o) => o.name)) : [];

@@ -4,7 +4,7 @@
 // Nothing cold happens here. Where an instruction needs TypeScript the code leaves with the instruction not done (`punt`),
 // and the interpreter does it.
 import type { Builder, FloatSource, Source, V } from "../isa/builder.ts";
-import { GROUP_SIZE_SHIFT, KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
+import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_LOAD, KIND_LR, KIND_STORE } from "../hart/cold.ts";
 import {
   DATA_ENTRIES, DATA_ENTRY, F0, FP_FAST_DYN, FP_FAST_RNE, FS, HOST_PAGE, LEFT, SLOT_ADDENDS, SLOT_PAGES, SLOTS_USED, TAG_READ, TAG_WRITE, X0,
 } from "../hart/layout.ts";
@@ -123,15 +123,19 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   }
 
   // ---- memory ----
-  /** Emits the check of `size` bytes at an address; `missed` runs with the TLB's answer no. Leaves their host offset in a local. */
-  private check(addr: V, size: number, tag: number, place: number, missed: (ea: number) => void): void {
+  /**
+   * Emits the check of `size` bytes at an address; `missed` runs with the TLB's answer no. Leaves their host offset in a local. What is
+   * not aligned counts as missed where `aligned` asks for it.
+   */
+  private check(addr: V, size: number, tag: number, place: number, missed: (ea: number) => void, aligned = false): void {
     const { e, frame } = this, ea = this.pool.take(I64), inPage = this.pool.take(I64), entry = this.pool.take(I32);
     this.put(addr);
     e.tee(ea).get(ea).op("i32.wrap_i64").i32(INDEX_SHIFT).op("i32.shr_u").i32(INDEX_MASK).op("i32.and").get(frame.bank).op("i32.add").tee(entry);
     e.mem("i64.load", tag).op("i64.sub").tee(inPage);
     e.op("i32.wrap_i64").get(entry).mem("i32.load", HOST_PAGE).op("i32.add").set(place);
-    // The whole access lies behind the tag and on its page.
-    e.get(inPage).i64(BigInt(4096 - size)).op("i64.gt_u");
+    // The whole access lies behind the tag and on its page; an aligned one does if its first byte does.
+    if (aligned) e.get(inPage).i64(BigInt(-4096 | (size - 1))).op("i64.and").i64(0n).op("i64.ne");
+    else e.get(inPage).i64(BigInt(4096 - size)).op("i64.gt_u");
     e.hint(false);
     e.if();
     missed(ea);
@@ -152,12 +156,18 @@ export class StaticBuilder extends WasmBuilder implements Builder {
 
   /** Leaves the host offset of a checked access in a local. */
   private translate(addr: V, size: number, kind: number, tag: number): number {
-    const place = this.pool.take(I32);
+    const place = this.pool.take(I32), isAtomic = (kind & (KIND_AMO | KIND_LR)) !== 0;
     this.check(addr, size, tag, place, (ea) => {
+      if (isAtomic) this.leaveMisaligned(ea, size);
       this.e.get(ea);
       this.askCore(kind | size, place);
-    });
+    }, isAtomic);
     return place;
+  }
+
+  /** A misaligned atomic operation traps: the interpreter's matter. */
+  private leaveMisaligned(ea: number, size: number): void {
+    this.when(this.op("i32.and", this.op("i32.wrap_i64", this.local(I64, ea)), this.i32(size - 1)), () => this.leave());
   }
 
   /** The same by the page in a slot. */
@@ -168,7 +178,9 @@ export class StaticBuilder extends WasmBuilder implements Builder {
     // What is not aligned might lie on two pages, of which the slot knows one.
     e.tee(ea).i64(BigInt(-4096 | (size - 1))).op("i64.and").i32(0).mem("i64.load", pageAt).op("i64.ne");
     e.hint(false);
-    e.if().get(ea);
+    e.if();
+    if ((kind & (KIND_AMO | KIND_LR)) !== 0) this.leaveMisaligned(ea, size);
+    e.get(ea);
     this.askCore(kind | size, place);
     e.i32(0).get(ea).i64(-4096n).op("i64.and").mem("i64.store", pageAt);
     e.i32(0).get(place).get(ea).op("i32.wrap_i64").op("i32.sub").mem("i32.store", addendAt);
@@ -219,9 +231,8 @@ export class StaticBuilder extends WasmBuilder implements Builder {
   }
 
   place(addr: V, sizeBytes: 4 | 8, kind: number): V {
-    const ea = this.let(addr);
-    this.when(this.op("i32.and", this.op("i32.wrap_i64", ea), this.i32(sizeBytes - 1)), () => this.leave());
-    return this.local(I32, this.translate(ea, sizeBytes, kind, kind === KIND_LR ? TAG_READ : TAG_WRITE));
+    const isStore = kind !== KIND_LR, slot = this.frame.pageSlot(this.insn.rs1, isStore);
+    return this.local(I32, slot >= 0 ? this.translateSteady(addr, sizeBytes, kind, slot) : this.translate(addr, sizeBytes, kind, isStore ? TAG_WRITE : TAG_READ));
   }
 
   // ---- control ----

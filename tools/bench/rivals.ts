@@ -75,12 +75,17 @@ export function suiteFiles(root: string, list: readonly string[], more: readonly
 /** What npm gives Node in this folder, so that the bench measures it however it was started itself. */
 const nodeOptions = (root: string): string[] => /^node-options=(.*)$/m.exec(readFileSync(join(root, ".npmrc"), "utf8"))?.[1]!.split(" ") ?? [];
 
+/** How our machine is started: the engine, and what a variant changes. */
+export interface Ours { readonly engine: string; readonly tune?: string; readonly node?: readonly string[] }
+
+function ourProcess(root: string, verb: string, { engine, tune, node }: Ours, more: readonly string[]): { command: string; args: string[] } {
+  const tuning = tune === undefined ? [] : ["--tune", tune], loanword = join(root, "tools/bin/loanword.mjs");
+  return { command: process.execPath, args: [...node ?? nodeOptions(root), loanword, verb, "--engine", engine, ...tuning, "--mem", "512M", ...more] };
+}
+
 /** Our machine in a process of its own. */
-export function ourCommand(root: string, folder: string, engine: string, more: readonly string[] = []): { command: string; args: string[] } {
-  return {
-    command: process.execPath,
-    args: [...nodeOptions(root), join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--engine", engine, "--mem", "512M", ...more, "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"],
-  };
+export function ourCommand(root: string, folder: string, ours: Ours): { command: string; args: string[] } {
+  return ourProcess(root, "boot", ours, ["--json", "--dir", `${folder}:/bench`, "-c", "/bench/suite /bench/suite.txt"]);
 }
 
 /** What our machine took of memory beside the guest's RAM, in MiB: the most, and at the end. */
@@ -106,9 +111,8 @@ export function ourInstructions(root: string, folder: string, command: string): 
 const APPEND = "console=ttyS0 quiet loglevel=0 rdinit=/bench/suite";
 
 /** Our bare machine with the same firmware and kernel as QEMU's. */
-export function bareCommand(root: string, kernel: string, initrd: string, engine: string): { command: string; args: string[] } {
-  const machine = ["machine", "--engine", engine, "--mem", "512M", "--bios", "default", "--kernel", kernel, "--initrd", initrd, "--append", APPEND];
-  return { command: process.execPath, args: [...nodeOptions(root), join(root, "tools/bin/loanword.mjs"), ...machine] };
+export function bareCommand(root: string, kernel: string, initrd: string, ours: Ours): { command: string; args: string[] } {
+  return ourProcess(root, "machine", ours, ["--bios", "default", "--kernel", kernel, "--initrd", initrd, "--append", APPEND]);
 }
 
 export function qemuSystemCommand(kernel: string, initrd: string): { command: string; args: string[] } {

@@ -15,6 +15,12 @@ function hasDeepStack(): boolean {
   }
 }
 
+/** Sets a switch, unless Node was started with its opposite. */
+function set(name: string): void {
+  const opposite = name.startsWith("no-") ? name.slice(3) : `no-${name}`;
+  if (!process.execArgv.includes(`--${opposite}`)) setFlagsFromString(`--${name}`);
+}
+
 /**
  * V8 optimizes the interpreter and each translation at once, beside the guest: they are hot from the beginning. Else it counts jumps by
  * their length, and the interpreter's loop is so long that its quick code asked every twenty guest instructions whether it may be
@@ -23,8 +29,8 @@ function hasDeepStack(): boolean {
  */
 export function tuneV8(): void {
   const [major = 0] = process.versions.node.split(".").map(Number);
-  setFlagsFromString("--no-wasm-dynamic-tiering");
-  setFlagsFromString("--experimental-wasm-branch-hinting");
-  if (major < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
-  if (hasDeepStack()) setFlagsFromString("--no-wasm-stack-checks");
+  set("no-wasm-dynamic-tiering");
+  set("experimental-wasm-branch-hinting");
+  if (major < 22) set("experimental-wasm-relaxed-simd");
+  if (hasDeepStack()) set("no-wasm-stack-checks");
 }

@@ -65,6 +65,31 @@ loop: jal ra, f\naddi s0, s0, -1\nbnez s0, loop\nebreak`;
   assert.equal([f, f + 4, f + 8].map((va) => m.hart.engine!.entryAt(va) !== null), [true, false, true]);
 });
 
+/** An operation, how far its base steps, and the cause that stops it: at an address that is not aligned, or on no page. */
+const ATOMICS: readonly (readonly [string, number, number])[] = [
+  ["amoadd.d a1, s0, (s1)", 4, 6], ["amoor.w a1, s0, (s1)", 4, 15], ["lr.d a1, (s1)", 8, 13], ["amoswap.d a1, s0, (s1)", 8, 15],
+  // s2 is copied at each turn: its page is not remembered.
+  ["mv s2, s1\namoadd.d a1, s0, (s2)", 4, 6], ["mv s2, s1\nlr.w a1, (s2)", 2, 4],
+];
+
+test("atomic operations on a page that is remembered trap when they are not aligned, and where they lie on no page", () => {
+  for (const [op, step, cause] of ATOMICS) {
+    const traps: number[] = [];
+    both(`li s0, 1100\nli s1, ${DATA_VA + 4096 - 64}\nloop: ${op}\nadd a2, a2, a1\naddi s1, s1, ${step}\naddi s0, s0, -1\nbnez s0, loop\nebreak`, (w, stop) => {
+      if (stop !== STOP_TRAP) return true;
+      traps.push(w.m.hart.cause);
+      w.m.hart.pc += 4;
+      return w.m.hart.cause % 2 === 0 && traps.length < 300;
+    });
+    assert.ok(traps.length > 0 && traps.every((c) => c === cause), `${op}: ${traps.join(" ")}`);
+  }
+});
+
+test("a compare-and-swap whose word a store takes away between, off a base that stays", () => {
+  const swap = "lr.d a1, (s1)\nandi a3, s0, 3\nbnez a3, swap\nsd s0, 0(s1)\nswap: addi a2, a1, 5\nsc.d a4, a2, (s1)\nadd a5, a5, a4";
+  both(`li s0, 200\nli s1, ${DATA_VA}\nloop: ${swap}\naddi s0, s0, -1\nbnez s0, loop\nebreak`, overEcall);
+});
+
 test("a frame over the end of a page: its accesses share no check, and each finds its own page", () => {
   const regs = ["a0", "a1", "a2", "a3", "a4", "a5"], each = (what: string): string => regs.map((r, i) => `${what} ${r}, ${8 * i}(sp)`).join("\n");
   for (const below of [24, 20, 8]) {
