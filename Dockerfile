@@ -31,6 +31,8 @@ FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs && rm -rf /var/lib/apt/lists/* && useradd --create-home loanword && chmod 755 /home/loanword
 COPY --from=build /out/loanword /loanword
 COPY --from=build /out/bin /usr/local/bin
+# Leaves V8's code beside the program (tools/host/compiled.ts), where its user may not write.
+RUN loanword boot -c true
 USER loanword
 WORKDIR /home/loanword
 ENTRYPOINT ["loanword", "boot"]
