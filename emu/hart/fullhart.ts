@@ -75,8 +75,6 @@ export class FullHart extends Hart {
   get priv(): number { return this.control.priv; }
 
   setSatp(rootPfn: number, asid: number): void { this.control.setSatp(rootPfn, asid); }
-  /** A leaf came into the tables of satp: see Mmu.entered. */
-  leafEntered(va: number, pte: number): void { this.mmu.entered(va | 0, Math.floor(va / 4294967296), pte); }
   /** => asid -1: all address spaces, and global pages */
   fenceVa(va: number, asid: number): void { this.control.fenceVa(va, asid); }
   fenceAsid(asid: number): void { this.control.fenceAsid(asid); }

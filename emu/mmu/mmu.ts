@@ -254,18 +254,6 @@ export class Mmu {
     return rights !== PMP_MIXED && (rights & PMP_X) !== 0 ? this.ppn - RAM_PFN : -1;
   }
 
-  /**
-   * The supervisor has stored a leaf of 4 KiB, A set and its high word 0, where satp's tables had an invalid one: cached as its
-   * first use would, without a walk. Nothing happens where a test wants to know what the TLB holds.
-   */
-  entered(lo: number, hi: number, pte: number): void {
-    if (this.tlb.tiny || this.hostile !== null || this.dataPriv === PRIV_M || this.walker.levels === 0) return;
-    this.ppn = pte >>> 10;
-    this.pte = pte;
-    this.level = 0;
-    if (this.ppn >= RAM_PFN && this.ppn < RAM_PFN + this.ramPages) this.fill(lo, hi, (this.ppn - RAM_PFN) * 4096 + RAM_OFFSET, ACCESS_LOAD, 1);
-  }
-
   /** PMP changed: nothing cached holds, and which pages are divided is found out anew. */
   protectionChanged(): void {
     this.flushAll();

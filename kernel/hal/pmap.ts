@@ -117,11 +117,8 @@ export class PmapModule extends PmapTables {
     }
     if (++pm.residentCount > pm.residentPeak) pm.residentPeak = pm.residentCount;
     if ((flags & PMAP_WIRED) !== 0) pm.wiredCount++;
-    const pte = ((RAM_PFN + pg) << 10) | leafBits(prot, flags, pm.isKernel) | (managed ? PTE_MANAGED : 0);
-    i32[at] = pte;
-    // A PTE that the hart may have seen as invalid needs no fence, and is about to be used; one that was valid had its old
-    // form collected by unmap.
-    if (pm === this.active && (before & PTE_V) === 0 && (pte & PTE_A) !== 0) this.hal.machine.hart.leafEntered(va, pte);
+    // What the hart may have seen as invalid needs no fence: its TLB keeps no such thing. Of a leaf that was valid unmap collected the fence.
+    i32[at] = ((RAM_PFN + pg) << 10) | leafBits(prot, flags, pm.isKernel) | (managed ? PTE_MANAGED : 0);
     return 0;
   }
 

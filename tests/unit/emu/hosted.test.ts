@@ -56,16 +56,6 @@ test("a jump to nowhere is a fetch page fault at its target", () => {
   assert.equal([hart.cause, hart.tval, hart.pc, hart.instret], [12, 0x5000, 0x5000, 2]);
 });
 
-test("a leaf that the supervisor tells of is cached at once, with its rights; not by tiny and hostile TLBs", () => {
-  const V_R_U_A = 0x53, READ = "lui a1, 0x20\nld a0, 0(a1)\necall", WRITE = "lui a1, 0x20\nsd a0, 0(a1)\necall";
-  for (const [tlb, source, cause] of [["normal", READ, 8], ["normal", WRITE, 15], ["tiny", READ, 13], ["hostile", READ, 13]] as const) {
-    const { hart } = world(source, tlb);
-    hart.leafEntered(0x20000, (0x80003 << 10) | V_R_U_A);
-    assert.is(hart.run(10), STOP_TRAP);
-    assert.is(hart.cause, cause, `${tlb}: ${source}`);
-  }
-});
-
 test("an interrupt that the supervisor enabled stops before the next instruction, and again until it is served", () => {
   const { m, hart } = world("loop: j loop");
   m.bus.write(0xc000028, 4, 1);
