@@ -10,6 +10,7 @@ import type { KContext, KGen } from "../lib/kthread.ts";
 import { KLock, RANK_UOBJ } from "../lib/klock.ts";
 import type { VmMapEntry } from "./mapentry.ts";
 import type { VmMap } from "./map.ts";
+import { PageTree } from "./pagetree.ts";
 
 /** What kind of object: decides how its pages are counted, and whether they are swap-backed. */
 export const UO_VNODE = 0, UO_AOBJ = 1, UO_DEVICE = 2, UO_OTHER = 3;
@@ -72,7 +73,7 @@ export class UvmObject {
   memqHead = 0;
   memqTail = 0;
   /** [lock] page number in the object to pg. */
-  readonly tree = new Map<number, number>();
+  readonly tree = new PageTree();
   /** [lock] pages, without markers. */
   npages = 0;
   /** [lock] references: map entries, and whoever opened it. */

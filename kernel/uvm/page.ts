@@ -173,7 +173,7 @@ export class Pages extends VmPages {
 
   /** The page of `uobj` at byte offset `off`, 0 none. BSD: uvm_pagelookup(9). => object locked */
   lookup(uobj: UvmObject, off: number): number {
-    return uobj.tree.get(off / PAGE_SIZE) ?? 0;
+    return uobj.tree.get(off / PAGE_SIZE);
   }
 
   /** Puts an unowned page into an object, after `after` in the memq (0: at the head). => object locked */
@@ -182,7 +182,7 @@ export class Pages extends VmPages {
     KASSERT(off % PAGE_SIZE === 0 && !uobj.tree.has(off / PAGE_SIZE), "page inserted at an odd offset, or over another page");
     this.uobject[pg] = uobj;
     this.offset[pg] = off;
-    uobj.tree.set(off / PAGE_SIZE, pg);
+    uobj.tree.insert(off / PAGE_SIZE, pg);
     this.memqInsertAfter(uobj, pg, after);
     uobj.npages++;
     this.flags[pg]! |= PG_TABLED;
@@ -194,7 +194,7 @@ export class Pages extends VmPages {
   private remove(pg: number): void {
     const uobj = this.uobject[pg]!;
     KASSERT(uobj && (this.flags[pg]! & PG_TABLED) !== 0, "page is in no object");
-    uobj.tree.delete(this.offset[pg]! / PAGE_SIZE);
+    uobj.tree.remove(this.offset[pg]! / PAGE_SIZE);
     this.memqRemove(uobj, pg);
     uobj.npages--;
     this.flags[pg]! &= ~PG_TABLED;
@@ -219,7 +219,7 @@ export class Pages extends VmPages {
     const uobj = this.uobject[old]!, off = this.offset[old]!;
     KASSERT(uobj && !this.uobject[neu] && this.uanon[neu] === 0, "pagereplace: old has no object, or new has an owner");
     this.pageq.assertOwned();
-    uobj.tree.delete(off / PAGE_SIZE);
+    uobj.tree.remove(off / PAGE_SIZE);
     this.insert(neu, uobj, off, old);
     this.memqRemove(uobj, old);
     uobj.npages--;

@@ -20,7 +20,7 @@ export abstract class GenfsVnode extends GenfsPager {
 
   /** The page at a file offset when it is resident, idle and valid; 0 otherwise. */
   private residentPage(off: number, forStore: boolean): number {
-    const { pages } = this.uvm, pg = this.uobj.tree.get(Math.floor(off / PAGE_SIZE)) ?? 0;
+    const { pages } = this.uvm, pg = this.uobj.tree.get(Math.floor(off / PAGE_SIZE));
     if (pg === 0 || (pages.flags[pg]! & (PG_BUSY | PG_FAKE)) !== 0) return 0;
     return forStore && ((pages.flags[pg]! & PG_RDONLY) !== 0 || pages.loanCount[pg]! > 0) ? 0 : pg;
   }

@@ -156,7 +156,7 @@ export abstract class GenfsPager extends Vnode {
 
   override *putpages(lo: number, hi: number, flags: number): KGen<number> {
     const { uobj } = this, { pages } = this.uvm, end = hi === 0 || (flags & PGO_ALLPAGES) !== 0 ? Infinity : hi, from = (flags & PGO_ALLPAGES) !== 0 ? 0 : lo;
-    const offsets = [...uobj.tree.keys()].map((index) => index * PAGE_SIZE).filter((o) => o >= from && o < end).sort((a, b) => a - b);
+    const offsets = [...uobj.tree].map(([index]) => index * PAGE_SIZE).filter((o) => o >= from && o < end).sort((a, b) => a - b);
     for (let i = 0; i < offsets.length;) {
       const pg = pages.lookup(uobj, offsets[i]!);
       if (pg === 0) {

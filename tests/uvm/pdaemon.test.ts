@@ -22,7 +22,7 @@ function mapFile(t: TestVm, vm: Vmspace, n: number): TestFile {
 function ageAll(t: TestVm, file: TestFile): void {
   const { pages } = t.uvm;
   pages.lockQueues();
-  for (const pg of file.uobj.tree.values()) pages.pageDeactivate(pg);
+  for (const [, pg] of file.uobj.tree) pages.pageDeactivate(pg);
   pages.unlockQueues();
 }
 
@@ -73,7 +73,7 @@ test("a page whose owner is locked, or that is busy, is passed over (T-PD-6)", (
   file.uobj.lock.exit();
   t.uvm.hooks.ghost(file.uobj.lock, 1);
   t.run(t.uvm.pdaemon.scan());
-  assert.equal([...file.uobj.tree.values()].sort((a, b) => a - b), [busy, first].sort((a, b) => a - b));
+  assert.equal([...file.uobj.tree].map(([, pg]) => pg).sort((a, b) => a - b), [busy, first].sort((a, b) => a - b));
   assert.ok(pages.pqflags[first]! & PQ_INACTIVE);
   assert.ok(pages.flags[busy]! & PG_BUSY);
   t.check({ allowBusy: [busy] });
@@ -119,7 +119,7 @@ test("when nothing can be freed a waiter gets ENOMEM and does not hang (T-PD-10)
   t.sched.spawn("pagedaemon", t.uvm.pdaemon.main(), true);
   for (let i = 0; i < 40; i++) t.load(vm, VA + i * PAGE);
   pages.lockQueues();
-  for (const pg of file.uobj.tree.values()) pages.pageWire(pg);
+  for (const [, pg] of file.uobj.tree) pages.pageWire(pg);
   pages.unlockQueues();
   t.map(vm, VA * 8, 4);
   hog(t, t.exp.reserveKernel);

@@ -37,7 +37,7 @@ function* reserve(v: TmpVnode, offset: number, end: number, limitPages: number):
   const { pages } = v.mount.vfs.uvm, first = Math.floor(offset / PAGE_SIZE), last = Math.ceil(end / PAGE_SIZE), made: number[] = [];
   if (last - first > limitPages) return -ENOSPC;
   for (let i = first; i < last; i++) {
-    const pg = v.uobj.tree.get(i) ?? 0, isNew = pg === 0;
+    const pg = v.uobj.tree.get(i), isNew = pg === 0;
     if (!isNew && (pages.flags[pg]! & (PG_BUSY | PG_FAKE | PG_RDONLY)) === 0) continue;
     const error = yield* onPage(v, i, PROT_WRITE, () => {});
     if (error < 0) {
@@ -51,7 +51,7 @@ function* reserve(v: TmpVnode, offset: number, end: number, limitPages: number):
 
 /** Frees pages that were made in vain, unless somebody stored to them meanwhile. => made: ascending */
 function* giveBack(v: TmpVnode, made: readonly number[]): KGen<void> {
-  const { pmap } = v.mount.vfs.uvm, unused = made.filter((i) => !pmap.pmapIsModified(v.uobj.tree.get(i) ?? 0));
+  const { pmap } = v.mount.vfs.uvm, unused = made.filter((i) => !pmap.pmapIsModified(v.uobj.tree.get(i)));
   for (let from = 0; from < unused.length;) {
     let to = from + 1;
     while (to < unused.length && unused[to] === unused[to - 1]! + 1) to++;
