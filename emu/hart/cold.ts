@@ -3,7 +3,9 @@
 
 /** Kinds of access: size in bytes in the low bits, and what it wants. */
 export const KIND_LOAD = 0x10, KIND_STORE = 0x20, KIND_AMO = 0x40, KIND_LR = 0x80, KIND_SIZE = 15;
-/** Of several accesses at once, the bytes from the first to the last are above this bit, and KIND_SIZE is 0. */
+/** Of dataMiss: the refill walked, and found that a page fault is due. */
+export const KIND_UNMAPPED_SHIFT = 8, KIND_UNMAPPED = 1 << KIND_UNMAPPED_SHIFT;
+/** Of several accesses at once (never in dataMiss), the bytes from the first to the last are above this bit, and KIND_SIZE is 0. */
 export const GROUP_SIZE_SHIFT = 8;
 
 /** Answers of dataMiss. RETRY: the TLB holds the page now. DONE: a store was done. AT: go on at the offset in SCRATCH_AT. TRAP: see raise. */

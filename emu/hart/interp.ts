@@ -32,8 +32,8 @@ import {
   CODE_PAGE, DATA_BANK, FETCH_BANK, FETCH_ENTRIES, FETCH_ENTRY, FETCH_RECORDS, HART_BASE, HART_STRIDE, HOT_FLAG, IP, LEFT, PAGE_VA, PC, REC_OP, SCRATCH_AT,
   SCRATCH_VA,
 } from "./layout.ts";
-import { PLACE_PARAMS, PLACE_RESULTS, placeFunction } from "../mmu/refill.ts";
-import { SLOW_AT } from "./cold.ts";
+import { PLACE_PARAMS, PLACE_RESULTS, placeFunction, UNMAPPED } from "../mmu/refill.ts";
+import { KIND_UNMAPPED_SHIFT, SLOW_AT } from "./cold.ts";
 import { OP_COUNT, OP_CROSS, OP_DECODE, OP_ENTER, OP_ILLEGAL, OP_PAGE_END, opInstruction } from "./ops.ts";
 import { LocalPool } from "./wasmbuilder.ts";
 
@@ -51,10 +51,10 @@ const RECORD2 = 16, RECORD4 = 32;
 function slowFunction(hart: number, place: number): Emitter {
   const e = new Emitter(6), at = e.local(I32);
   e.i32(0).get(3).mem("i32.store", hart + LEFT);
-  e.get(1).get(0).call(place).tee(at).if().i32(0).get(at).mem("i32.store", hart + SCRATCH_AT).i32(SLOW_AT).op("return").op("end");
+  e.get(1).get(0).call(place).tee(at).i32(UNMAPPED).op("i32.gt_u").if().i32(0).get(at).mem("i32.store", hart + SCRATCH_AT).i32(SLOW_AT).op("return").op("end");
   e.i32(0).get(1).mem("i64.store", hart + SCRATCH_VA).i32(0).get(2).mem("i32.store", hart + IP);
   e.i32(0).get(4).get(2).get(5).op("i32.sub").i32(3).op("i32.shr_s").op("i64.extend_i32_s").op("i64.add").mem("i64.store", hart + PC);
-  e.get(0).call(FN_DATA_MISS);
+  e.get(0).get(at).i32(KIND_UNMAPPED_SHIFT).op("i32.shl").op("i32.or").call(FN_DATA_MISS);
   return e;
 }
 

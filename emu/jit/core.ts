@@ -12,7 +12,7 @@ import {
   HOT_FLAG, IP, LEFT, PAGE_VA, PC, SCRATCH_VA, TRANSLATED,
 } from "../hart/layout.ts";
 import { OP_ENTER } from "../hart/ops.ts";
-import { emitCrossing } from "../mmu/refill.ts";
+import { emitCrossing, UNMAPPED } from "../mmu/refill.ts";
 import { Emitter, I32, I64 } from "./wasm.ts";
 
 /**
@@ -65,8 +65,10 @@ export function missFunction(hart: number, place: number, regionMiss: number): E
   // Over the end of a page is the interpreter's. A group has no one answer there, and its accesses look for themselves; a frame may lie so
   // for as long as a loop runs.
   emitCrossing(e).if().i32(0).get(left!).mem("i32.store", hart + LEFT).i32(0).op("return").op("end");
-  e.get(ea!).get(kind!).call(place).tee(at).if().get(at).op("return").op("end");
+  e.get(ea!).get(kind!).call(place).tee(at).i32(UNMAPPED).op("i32.gt_u").if().get(at).op("return").op("end");
   e.i32(0).get(left!).mem("i32.store", hart + LEFT);
+  // A page fault is the interpreter's.
+  e.get(at).if().i32(0).op("return").op("end");
   e.i32(0).get(ea!).mem("i64.store", hart + SCRATCH_VA).get(kind!).call(regionMiss);
   return e;
 }

@@ -6,7 +6,7 @@
 //      --bus--> RAM: fill the TLB; device: do it here
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE, CAUSE_LOAD_ACCESS, CAUSE_LOAD_PAGE, CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE } from "../hart/csrnum.ts";
 import type { Bus } from "../bus/bus.ts";
-import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_LR, KIND_SIZE, KIND_STORE, SLOW_AT, SLOW_DONE, SLOW_TRAP } from "../hart/cold.ts";
+import { GROUP_SIZE_SHIFT, KIND_AMO, KIND_LR, KIND_SIZE, KIND_STORE, KIND_UNMAPPED, SLOW_AT, SLOW_DONE, SLOW_TRAP } from "../hart/cold.ts";
 import { DATA_BANK, FETCH_BANK, FETCH_IN_BANK, IP, PC, RAM_OFFSET, SCRATCH_AT, SCRATCH_VA, SCRATCH_VALUE, TAG_READ, TAG_WRITE } from "../hart/layout.ts";
 import { PMP_MIXED, PMP_R, PMP_W, PMP_X, type Pmp } from "../hart/pmp.ts";
 import type { AccessSize } from "../dev/device.ts";
@@ -191,6 +191,7 @@ export class Mmu {
     const { words, block } = this, size = kind & KIND_SIZE;
     const lo = words[(block + SCRATCH_VA) >> 2]!, hi = words[(block + SCRATCH_VA + 4) >> 2]!, offset = lo & 4095;
     const access = (kind & (KIND_STORE | KIND_AMO)) !== 0 ? ACCESS_STORE : ACCESS_LOAD;
+    if ((kind & KIND_UNMAPPED) !== 0) return this.refuse(WALK_PAGE_FAULT, access, lo, hi);
     if (offset + size > 4096) return this.crossing(lo, hi, size, access);
     const outcome = this.locate(lo, hi, access);
     if (outcome !== WALK_OK) return this.refuse(outcome, access, lo, hi);

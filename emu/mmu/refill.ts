@@ -3,8 +3,9 @@
 //   place(ea, kind)   the entry (it may hold the page: a misaligned access)   ─► host offset of the bytes
 //                     the tables, from a kept one or from the root, the leaf,
 //                     marks of its page ─► a new entry                        ─► host offset of the bytes
-//                     all else: faults, A and D to set, devices, page ends,
-//                     what PMP divides, stores that somebody must see         ─► 0, and nothing has changed
+//                     a PTE on the way that is not valid                      ─► UNMAPPED: a page fault
+//                     all else: other faults, A and D to set, devices, page
+//                     ends, what PMP divides, stores that somebody must see   ─► 0, and nothing has changed
 //
 // It does what Walker.walk and Mmu.fill do, in the same order, for the cases that need nobody; whether it does at all is WalkCache's
 // matter, so that --tlb tiny, hostile and --engine check go on without.
@@ -19,6 +20,8 @@ import { Emitter, I32, I64 } from "../jit/wasm.ts";
 import { PTE_A, PTE_D, PTE_G, PTE_R, PTE_U, PTE_V, PTE_W, PTE_X } from "./walk.ts";
 
 export const PLACE_PARAMS = [I64, I32] as const, PLACE_RESULTS = [I32] as const;
+/** No host offset of guest memory: the tables have nothing for the address. */
+export const UNMAPPED = 1;
 const EA = 0, KIND = 1;
 /** Shift of an address for its index into a table of 4 KiB leaves (and for its page), and bits of an index. */
 const PAGE_SHIFT = 12, INDEX_BITS = 9;
@@ -126,7 +129,7 @@ function emitLevel(e: Emitter, refill: number, l: Locals): void {
   e.get(l.kept).get(l.page).mem("i32.store", refill + REFILL_KEPT + KEPT_PAGE).op("end");
   e.get(l.page).i32(PAGE_SHIFT).op("i32.shl");
   pageNumber(e, l).op("i32.wrap_i64").i32((1 << INDEX_BITS) - 1).op("i32.and").i32(3).op("i32.shl").op("i32.add").mem("i64.load", RAM_OFFSET).tee(l.frame);
-  e.op("i32.wrap_i64").tee(l.pte).i32(PTE_V).op("i32.and").op("i32.eqz").brIf(LOOP_TYPESCRIPT);
+  e.op("i32.wrap_i64").tee(l.pte).i32(PTE_V).op("i32.and").op("i32.eqz").if().i32(UNMAPPED).op("return").op("end");
   // The reserved bits above are part of the number: with one of them it is too large.
   e.get(l.frame).i64(PPN_SHIFT).op("i64.shr_u").i64(RAM_PPN).op("i64.sub").tee(l.frame).i64(BigInt(MARKS_MAX)).op("i64.ge_u").brIf(LOOP_TYPESCRIPT);
   e.get(l.frame).op("i32.wrap_i64").set(l.page);

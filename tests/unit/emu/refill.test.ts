@@ -41,6 +41,23 @@ test("a miss is answered without TypeScript, from the root and from a kept table
   assert.equal(entry, { kind: "data", va: VA + 4096, pa: DATA + 4096, asid: 0, priv: 1, global: false, level: 0, read: true, write: true });
 });
 
+test("what no valid PTE leads to is a page fault, for which TypeScript does not walk again", () => {
+  const probe = new RefillProbe(), { walker } = probe.machine.hart.mmu, walk = walker.walk.bind(walker);
+  let walks = 0;
+  walker.walk = (...args) => {
+    walks++;
+    return walk(...args);
+  };
+  probe.map(VA, DATA, RWAD);
+  probe.map(VA + 4096, DATA, V | R | A);
+  // No leaf, no table of leaves, nothing in the root: by a walk from the root, and from the kept table.
+  for (const va of [VA + 8192, VA + MIB2, SUPER * 8, VA + 8192]) assert.equal([probe.came(va), probe.store(va), probe.load(va + 2)], [-LOAD_PAGE, STORE_PAGE, LOAD_PAGE]);
+  assert.is(walks, 0);
+  assert.is(probe.store(VA + 4096), STORE_PAGE, "a leaf without W");
+  assert.is(probe.load(VA + 8192 - 4), LOAD_PAGE, "half of it is mapped");
+  assert.ok(walks >= 2);
+});
+
 test("a table that changed is seen after a fence, and where it lies too, when it was freed and used again", () => {
   const probe = new RefillProbe(), { hart } = probe.machine, leaf = probe.map(VA, DATA, RWAD);
   const middle = probe.ptePa(probe.pte(probe.ptePa(probe.root, VA, 2)) >>> 10, VA, 1), table = probe.pte(middle) >>> 10;
