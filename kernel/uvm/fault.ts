@@ -264,9 +264,14 @@ export function faultWindow(f: FaultInfo): void {
 
 /** Says which object pages of the window are wanted: those that no anon covers and that are not mapped yet. */
 export function clearWindow(f: FaultInfo): void {
-  const { pgs, amap, npages } = f, first = f.entry.slotOf(f.startva), mapped = f.uvm.pmap.pmapMapped(f.map.pmap, f.startva, npages) & ~(1 << f.centre);
+  const { pgs, amap, npages } = f;
+  // The page of the fault is always wanted.
+  pgs[f.centre] = 0;
+  if (npages === 1) return;
+  const first = f.entry.slotOf(f.startva), mapped = f.uvm.pmap.pmapMapped(f.map.pmap, f.startva, npages);
   for (let i = 0; i < npages; i++) {
-    const covered = amap !== null && i !== f.centre && amap.anons[first + i] !== 0;
+    if (i === f.centre) continue;
+    const covered = amap !== null && amap.anons[first + i] !== 0;
     pgs[i] = covered || (mapped & (1 << i)) !== 0 ? PGO_DONTCARE : 0;
   }
 }
