@@ -1,7 +1,7 @@
 // npm run bench: our machine against its rivals, in one run, as ratios.
 //
 //   CPU kernels       wall time of each program; the same RISC-V binaries in qemu-system-riscv64 with Debian's kernel and in
-//                     qemu-riscv64; the same C compiled for this processor
+//                     qemu-riscv64; the same C compiled for this processor; and by our interpreter alone
 //   OS operations     time for each operation: the difference of a long and a short run
 //
 // The rounds alternate between the rivals, so that a noisy moment hits all. The result is the median of the rounds.
@@ -59,6 +59,9 @@ async function timed(what: string, { command, args }: { command: string; args: s
   return { timings: timings as Timing[], rssMiB, overhead: overheadOf(errors) };
 }
 
+/** The column of our machine without the translator. */
+const INTERPRETER = "our interp";
+
 async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: Row[]; overheads: Overhead[] }> {
   const overheads: Overhead[] = [];
   const list = names.map((n) => `/bench/${n} ${CPU_PROGRAMS[n]}`), samples = new Samples(), sums = new Map<string, string>();
@@ -77,6 +80,7 @@ async function cpuPart(s: Settings, names: readonly string[]): Promise<{ rows: R
     ours.timings.forEach((t, i) => note("ours", i, t.wallMs, t.output));
     if (ours.overhead !== null) overheads.push(ours.overhead);
     process.stderr.write(`round ${round + 1}: our machine done, ${ours.rssMiB.toFixed(0)} MiB at most\n`);
+    if (s.engine === "jit") (await timed("our interpreter", ourCommand(s.root, folder, { engine: "interp" }), list)).timings.forEach((t, i) => note(INTERPRETER, i, t.wallMs, t.output));
     if (s.kernel !== null) (await timed("qemu-system", qemuSystemCommand(s.kernel, initrd), list)).timings.forEach((t, i) => note("qemu-system", i, t.wallMs, t.output));
     names.forEach((name, i) => {
       const scale = String(CPU_PROGRAMS[name]);
@@ -240,7 +244,7 @@ async function main(): Promise<void> {
   }
   const cpu = isIn("cpu") ? chosen(Object.keys(CPU_PROGRAMS)) : [], os = isIn("os") ? chosen(OPERATIONS.map((o) => o.name)) : [];
   const { rows: cpuRows, overheads } = cpu.length > 0 ? await cpuPart(settings, cpu) : { rows: [], overheads: [] }, osRows = os.length > 0 ? await osPart(settings, os) : [];
-  const cpuTable = (): string => `${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native"], "ms")}\n${overheadLine(overheads)}`;
+  const cpuTable = (): string => `${table(cpuRows, "ours", ["ours", "qemu-system", "qemu-user", "native", ...values.engine === "jit" ? [INTERPRETER] : []], "ms")}\n${overheadLine(overheads)}`;
   if (cpuRows.length > 0) process.stdout.write(`CPU kernels (${values.engine}), median of ${runs}\n${cpuTable()}\n\n`);
   if (osRows.length > 0) process.stdout.write(`OS operations (${values.engine}, ${values.time} time), median of ${runs}\n${table(osRows, "ours", ["ours", "qemu-system"], "ns")}\n\n`);
   const against = ratios(cpuRows, "ours", "qemu-system").filter((v) => v !== undefined);

@@ -19,7 +19,7 @@ export interface Cold {
    * An access that neither the TLB answers nor its refill (mmu/refill.ts): a page fault, A or D to set, MMIO, across pages, or a store to a
    * page with decoded code.
    *
-   * => va in SCRATCH_VA; the value of a store in SCRATCH_VALUE
+   * => kind: may hold KIND_UNMAPPED; va in SCRATCH_VA; the value of a store in SCRATCH_VALUE
    * => SLOW_RETRY, SLOW_AT with the host offset of the bytes (SCRATCH_VALUE's own after a load that was done here),
    *    SLOW_DONE for a store that was done here, SLOW_TRAP after raise()
    */

@@ -35,7 +35,7 @@ export interface TlbEntry {
 }
 
 export class Tlb {
-  readonly tiny: boolean;
+  private readonly tiny: boolean;
   private readonly words: Int32Array;
   private readonly block: number;
   private readonly firstBank: number;

@@ -102,8 +102,8 @@ export function overheadOf(errors: string): Overhead | null {
 
 /** Guest instructions of a command in our machine, the boot included: the same number under every engine. */
 export function ourInstructions(root: string, folder: string, command: string): number {
-  const args = [join(root, "tools/bin/loanword.mjs"), "boot", "--json", "--clock", "virtual", "--mem", "512M", "--dir", `${folder}:/bench`, "-c", command];
-  const r = spawnSync(process.execPath, args, { encoding: "latin1" }), found = /"instructions":(\d+)/.exec(r.stderr);
+  const { command: node, args } = ourProcess(root, "boot", { engine: "jit" }, ["--json", "--clock", "virtual", "--dir", `${folder}:/bench`, "-c", command]);
+  const r = spawnSync(node, args, { encoding: "latin1" }), found = /"instructions":(\d+)/.exec(r.stderr);
   if (r.status !== 0 || found === null) throw new Error(`bench: our machine did not finish \`${command}\`; it said last:\n${r.stderr.slice(-600)}`);
   return Number(found[1]);
 }
